@@ -67,11 +67,7 @@ pub struct IncidentId([u8; 10]);
 impl IncidentId {
     /// Derives the id from the fingerprint of what went wrong and the time, in milliseconds, at which it began.
     pub fn derive(fingerprint: Fingerprint, onset_ms: i64) -> Self {
-        let digest = Digest::of(&[
-            b"incident",
-            &fingerprint.0.to_be_bytes(),
-            &onset_ms.to_be_bytes(),
-        ]);
+        let digest = Digest::of(&[b"incident", &fingerprint.0.to_be_bytes(), &onset_ms.to_be_bytes()]);
         let mut bytes = [0; 10];
         bytes.copy_from_slice(&digest.0[..10]);
         Self(bytes)
@@ -150,17 +146,10 @@ fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
 }
 
 fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], IdError> {
-    let error = || IdError {
-        text: text.chars().take(80).collect(),
-        digits: N * 2,
-    };
+    let error = || IdError { text: text.chars().take(80).collect(), digits: N * 2 };
     let digits = text.as_bytes();
     // Lower case only: one id has one spelling, in links as in logs.
-    if digits.len() != N * 2
-        || !digits
-            .iter()
-            .all(|d| matches!(d, b'0'..=b'9' | b'a'..=b'f'))
-    {
+    if digits.len() != N * 2 || !digits.iter().all(|d| matches!(d, b'0'..=b'9' | b'a'..=b'f')) {
         return Err(error());
     }
     let mut bytes = [0; N];
@@ -192,21 +181,12 @@ mod tests {
 
     #[test]
     fn moving_a_boundary_changes_the_hash() {
-        assert_ne!(
-            Fingerprint::of(&[b"ab", b"c"]),
-            Fingerprint::of(&[b"a", b"bc"])
-        );
+        assert_ne!(Fingerprint::of(&[b"ab", b"c"]), Fingerprint::of(&[b"a", b"bc"]));
     }
 
     #[test]
     fn what_is_no_id_is_refused() {
-        for text in [
-            "",
-            "zz",
-            "ABCDEF0123456789ABCD",
-            "0123456789abcdef01234",
-            "é123456789abcdef012",
-        ] {
+        for text in ["", "zz", "ABCDEF0123456789ABCD", "0123456789abcdef01234", "é123456789abcdef012"] {
             assert!(text.parse::<IncidentId>().is_err(), "{text}");
         }
     }

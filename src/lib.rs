@@ -2,7 +2,17 @@
 //!
 //! The rooms and the arrows between them are drawn in `docs/architecture.md` and held by `tests/tidy.rs`.
 
+pub mod api;
+pub mod correlate;
+pub mod detect;
+pub mod diagnose;
+pub mod engine;
 pub mod id;
+pub mod incident;
+pub mod llm;
+pub mod runtime;
 pub mod secret;
 pub mod series;
+pub mod store;
+pub mod telemetry;
 pub mod time;

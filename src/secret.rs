@@ -28,11 +28,10 @@ impl Secret {
         match self {
             Self::Inline(text) => Ok(text.clone()),
             Self::File(path) => {
-                let text =
-                    std::fs::read_to_string(path).map_err(|error| SecretError::Unreadable {
-                        path: path.clone(),
-                        because: error.kind().to_string(),
-                    })?;
+                let text = std::fs::read_to_string(path).map_err(|error| SecretError::Unreadable {
+                    path: path.clone(),
+                    because: error.kind().to_string(),
+                })?;
                 match text.lines().next().map(str::trim) {
                     Some(line) if !line.is_empty() => Ok(SecretString::from(line.to_owned())),
                     Some(_) | None => Err(SecretError::Empty { path: path.clone() }),
@@ -93,10 +92,7 @@ mod tests {
         std::fs::write(&path, "abc\r\nrest").unwrap();
         assert_eq!(expose(&Secret::File(path.clone()).read().unwrap()), "abc");
         std::fs::write(&path, "\n").unwrap();
-        assert_eq!(
-            Secret::File(path.clone()).read().unwrap_err(),
-            SecretError::Empty { path }
-        );
+        assert_eq!(Secret::File(path.clone()).read().unwrap_err(), SecretError::Empty { path });
     }
 
     #[test]

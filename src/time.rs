@@ -111,19 +111,13 @@ pub fn parse_duration(text: &str) -> Result<Duration, TimeError> {
         let (number, tail) = rest.split_at(digits);
         let letters = tail.bytes().take_while(u8::is_ascii_alphabetic).count();
         let (name, tail) = tail.split_at(letters);
-        let place = UNITS
-            .iter()
-            .position(|(unit, _)| *unit == name)
-            .ok_or_else(error)?;
+        let place = UNITS.iter().position(|(unit, _)| *unit == name).ok_or_else(error)?;
         let (_, scale) = UNITS.get(place).ok_or_else(error)?;
         if place < next_unit {
             return Err(error());
         }
         let amount: u64 = number.parse().map_err(|_| error())?;
-        total = amount
-            .checked_mul(*scale)
-            .and_then(|ms| total.checked_add(ms))
-            .ok_or_else(error)?;
+        total = amount.checked_mul(*scale).and_then(|ms| total.checked_add(ms)).ok_or_else(error)?;
         (rest, next_unit) = (tail, place + 1);
     }
     Ok(Duration::from_millis(total))
@@ -170,11 +164,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: Option<u64>) {
-        assert_eq!(
-            parse_duration(text).ok().map(|d| d.as_millis()),
-            expected.map(u128::from),
-            "{text}"
-        );
+        assert_eq!(parse_duration(text).ok().map(|d| d.as_millis()), expected.map(u128::from), "{text}");
     }
 
     #[test]
@@ -189,19 +179,9 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_refused() {
-        for text in [
-            "",
-            "5",
-            "m5",
-            "5 m",
-            "5m5m",
-            "1s1h",
-            "-5m",
-            "1.5h",
-            "5min",
-            "99999999999999999999s",
-            "s",
-        ] {
+        for text in
+            ["", "5", "m5", "5 m", "5m5m", "1s1h", "-5m", "1.5h", "5min", "99999999999999999999s", "s"]
+        {
             check(text, None);
         }
     }
@@ -217,14 +197,8 @@ mod tests {
 
     #[test]
     fn alignment_never_moves_forward() {
-        assert_eq!(
-            Timestamp(-1).align_down(Duration::from_millis(10)),
-            Timestamp(-10)
-        );
-        assert_eq!(
-            Timestamp(19).align_down(Duration::from_millis(10)),
-            Timestamp(10)
-        );
+        assert_eq!(Timestamp(-1).align_down(Duration::from_millis(10)), Timestamp(-10));
+        assert_eq!(Timestamp(19).align_down(Duration::from_millis(10)), Timestamp(10));
     }
 
     proptest! {

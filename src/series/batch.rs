@@ -8,9 +8,13 @@ use crate::time::Timestamp;
 /// A part of a batch carries at most this many series, so that no single step of the engine takes long.
 pub const SERIES_PER_PART_MAX: usize = 4096;
 
+/// Values beyond this magnitude are no values: no unit needs them, and below it no square or sum of them overflows.
+const MAGNITUDE_MAX: f64 = 1e150;
+
 /// Samples of one signal: a row a series, all rows in two shared columns.
 ///
-/// Only finite values enter: `NaN`, infinities and staleness markers are not values. Times ascend strictly in a row.
+/// Only finite values up to a magnitude of 1e150 enter: `NaN`, infinities and staleness markers are not values. Times
+/// ascend strictly in a row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
     signal: SignalName,
@@ -33,12 +37,7 @@ pub struct BatchRow<'a> {
 impl Batch {
     /// Starts an empty batch.
     pub fn new(signal: SignalName) -> Self {
-        Self {
-            signal,
-            rows: Vec::new(),
-            times_ms: Vec::new(),
-            values: Vec::new(),
-        }
+        Self { signal, rows: Vec::new(), times_ms: Vec::new(), values: Vec::new() }
     }
 
     /// The signal that every row belongs to.
@@ -61,7 +60,7 @@ impl Batch {
             Some(last) => *last < at.as_millis(),
             None => true,
         };
-        let taken = ascends && value.is_finite();
+        let taken = ascends && value.is_finite() && value.abs() <= MAGNITUDE_MAX;
         if taken {
             self.times_ms.push(at.as_millis());
             self.values.push(value);
@@ -81,20 +80,13 @@ impl Batch {
 
     /// The latest sample's time over all rows.
     pub fn latest(&self) -> Option<Timestamp> {
-        self.times_ms
-            .iter()
-            .copied()
-            .max()
-            .map(Timestamp::from_millis)
+        self.times_ms.iter().copied().max().map(Timestamp::from_millis)
     }
 
     /// The rows in the order in which they came.
     pub fn rows(&self) -> impl Iterator<Item = BatchRow<'_>> {
         self.rows.iter().enumerate().map(|(place, (key, start))| {
-            let end = self
-                .rows
-                .get(place + 1)
-                .map_or(self.times_ms.len(), |(_, next)| *next);
+            let end = self.rows.get(place + 1).map_or(self.times_ms.len(), |(_, next)| *next);
             BatchRow {
                 key,
                 times_ms: self.times_ms.get(*start..end).unwrap_or_default(),
@@ -130,34 +122,21 @@ mod tests {
 
     fn key(name: &str) -> Arc<SeriesKey> {
         let labels = Labels::new([("service", name)]);
-        Arc::new(SeriesKey::new(
-            SignalName::new("s"),
-            Service::new(name),
-            labels,
-        ))
+        Arc::new(SeriesKey::new(SignalName::new("s"), Service::new(name), labels))
     }
 
     #[test]
     fn what_is_no_value_does_not_enter() {
         let mut batch = Batch::new(SignalName::new("s"));
-        assert!(
-            !batch.push(Timestamp::from_millis(0), 1.0),
-            "no row is open"
-        );
+        assert!(!batch.push(Timestamp::from_millis(0), 1.0), "no row is open");
         batch.begin_row(key("a"));
         assert!(batch.push(Timestamp::from_millis(1), 1.0));
         assert!(!batch.push(Timestamp::from_millis(2), f64::NAN));
         assert!(!batch.push(Timestamp::from_millis(2), f64::INFINITY));
         assert!(!batch.push(Timestamp::from_millis(1), 2.0), "a duplicate");
         batch.begin_row(key("b"));
-        assert!(
-            batch.push(Timestamp::from_millis(1), 3.0),
-            "another row starts anew"
-        );
-        let rows: Vec<_> = batch
-            .rows()
-            .map(|row| (row.key.service.as_str(), row.values.to_vec()))
-            .collect();
+        assert!(batch.push(Timestamp::from_millis(1), 3.0), "another row starts anew");
+        let rows: Vec<_> = batch.rows().map(|row| (row.key.service.as_str(), row.values.to_vec())).collect();
         assert_eq!(rows, [("a", vec![1.0]), ("b", vec![3.0])]);
     }
 
@@ -169,10 +148,7 @@ mod tests {
             batch.push(Timestamp::from_millis(n as i64), n as f64);
         }
         let parts = batch.clone().into_parts();
-        assert_eq!(
-            parts.iter().map(Batch::series_count).collect::<Vec<_>>(),
-            [SERIES_PER_PART_MAX, 1]
-        );
+        assert_eq!(parts.iter().map(Batch::series_count).collect::<Vec<_>>(), [SERIES_PER_PART_MAX, 1]);
         let values: Vec<f64> = parts.iter().flat_map(|part| part.values.clone()).collect();
         assert_eq!(values, batch.values);
     }

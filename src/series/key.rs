@@ -56,9 +56,7 @@ pub struct Labels(Box<[(Box<str>, Box<str>)]>);
 impl Labels {
     /// Sorts the pairs; of two with the same name the later one stays. Empty values are dropped, as Prometheus holds
     /// a label without a value to be absent.
-    pub fn new<N: Into<Box<str>>, V: Into<Box<str>>>(
-        pairs: impl IntoIterator<Item = (N, V)>,
-    ) -> Self {
+    pub fn new<N: Into<Box<str>>, V: Into<Box<str>>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
         let mut by_name = std::collections::BTreeMap::new();
         for (name, value) in pairs {
             by_name.insert(name.into(), value.into());
@@ -69,16 +67,12 @@ impl Labels {
 
     /// The value of a label, where it is there.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter()
-            .find(|(n, _)| *n == name)
-            .map(|(_, value)| value)
+        self.iter().find(|(n, _)| *n == name).map(|(_, value)| value)
     }
 
     /// The pairs in order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_ref(), value.as_ref()))
+        self.0.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))
     }
 }
 
@@ -116,12 +110,7 @@ impl SeriesKey {
             parts.push(value.as_bytes());
         }
         let hash = Fingerprint::of(&parts);
-        Self {
-            signal,
-            service,
-            labels,
-            hash,
-        }
+        Self { signal, service, labels, hash }
     }
 }
 
@@ -129,11 +118,7 @@ impl fmt::Display for SeriesKey {
     /// `checkout/latency_p95`, with the labels where the service alone does not tell.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.service, self.signal)?;
-        if self
-            .labels
-            .iter()
-            .any(|(_, value)| value != self.service.as_str())
-        {
+        if self.labels.iter().any(|(_, value)| value != self.service.as_str()) {
             write!(f, "{}", self.labels)?;
         }
         Ok(())
@@ -145,19 +130,12 @@ mod tests {
     use super::*;
 
     fn key(pairs: &[(&str, &str)]) -> SeriesKey {
-        SeriesKey::new(
-            SignalName::new("cpu"),
-            Service::new("a"),
-            Labels::new(pairs.iter().copied()),
-        )
+        SeriesKey::new(SignalName::new("cpu"), Service::new("a"), Labels::new(pairs.iter().copied()))
     }
 
     #[test]
     fn the_order_of_labels_does_not_matter() {
-        assert_eq!(
-            key(&[("a", "1"), ("b", "2")]).hash,
-            key(&[("b", "2"), ("a", "1")]).hash
-        );
+        assert_eq!(key(&[("a", "1"), ("b", "2")]).hash, key(&[("b", "2"), ("a", "1")]).hash);
     }
 
     #[test]
@@ -174,9 +152,6 @@ mod tests {
     #[test]
     fn a_key_shows_labels_only_where_the_service_does_not_tell() {
         assert_eq!(key(&[("service", "a")]).to_string(), "a/cpu");
-        assert_eq!(
-            key(&[("service", "a"), ("pod", "p")]).to_string(),
-            r#"a/cpu{pod="p", service="a"}"#
-        );
+        assert_eq!(key(&[("service", "a"), ("pod", "p")]).to_string(), r#"a/cpu{pod="p", service="a"}"#);
     }
 }

@@ -1,0 +1,41 @@
+CARGO ?= cargo
+
+.DEFAULT_GOAL := help
+.PHONY: help lint test bench demo docs
+
+help: ## Lists the targets.
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
+
+lint: ## Checks format, lints, documentation and the shape of the tree.
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+	$(CARGO) test --test tidy
+
+# The runner comes last, so that its summary is what stays on the screen.
+test: ## Runs every test; installs the real components that they need, where it can.
+	./scripts/test-packages.sh
+	$(CARGO) test --workspace --doc
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		echo "$(CARGO) nextest run --workspace"; \
+		$(CARGO) nextest run --workspace; \
+	else \
+		echo "$(CARGO) test --workspace --tests --no-fail-fast"; \
+		$(CARGO) test --workspace --tests --no-fail-fast; \
+	fi
+
+bench: ## Runs the benchmarks.
+	$(CARGO) bench --workspace
+
+demo: ## Starts the demo; ARGS="--speed 60 --cycles 2" goes to it.
+	$(CARGO) run --release -- demo $(ARGS)
+
+# Through a temporary file, so that a failure leaves the committed page alone.
+docs: ## Writes the generated reference pages anew.
+	@mkdir -p docs
+	$(CARGO) run --quiet -- reference configuration > docs/configuration.md.new
+	mv docs/configuration.md.new docs/configuration.md
+	$(CARGO) run --quiet -- reference metrics > docs/metrics.md.new
+	mv docs/metrics.md.new docs/metrics.md
+	$(CARGO) run --quiet -- reference openapi > docs/openapi.json.new
+	mv docs/openapi.json.new docs/openapi.json

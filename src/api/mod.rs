@@ -1,0 +1,5 @@
+//! The REST API.
+
+mod settings;
+
+pub use self::settings::Settings;

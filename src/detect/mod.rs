@@ -1,0 +1,17 @@
+//! Judges every sample of every series against that series' own baseline, and says what is anomalous and why.
+//!
+//! The formulas stand in `docs/detectors.md`. State is a pure function of the samples fed in: no clock, no randomness.
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm, clippy::indexing_slicing))]
+
+mod classic;
+mod finding;
+mod run;
+mod settings;
+mod stage;
+mod table;
+
+pub use self::classic::{Baseline, Noise, Verdict, baseline_of, judge};
+pub use self::finding::{Anomaly, Finding, Restart, SeriesView, Side, What};
+pub use self::run::confidence;
+pub use self::settings::{Kind, Missing, Settings, Sides, SignalPlan};
+pub use self::stage::{Detect, Tally};

@@ -1,0 +1,195 @@
+//! From single samples to an anomaly: how many it takes to open one, to clear it, and to accept a new level.
+
+use std::time::Duration;
+
+use super::classic::{Baseline, Verdict};
+use super::finding::{Anomaly, Side};
+use super::settings::{Settings, Sides};
+use crate::time::{Timestamp, millis};
+
+/// A judged sample in the short memory of a series.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Mark {
+    pub(super) at_ms: i64,
+    pub(super) value: f64,
+    /// The score; negative below the expected value. `NaN` while the baseline warms up.
+    pub(super) signed_score: f64,
+}
+
+impl Mark {
+    /// The side on which the sample is anomalous and counts.
+    pub(super) fn side(&self, sides: Sides) -> Option<Side> {
+        let side = if self.signed_score > 1.0 {
+            Side::Up
+        } else if self.signed_score < -1.0 {
+            Side::Down
+        } else {
+            return None;
+        };
+        match (sides, side) {
+            (Sides::Both, _) | (Sides::Up, Side::Up) | (Sides::Down, Side::Down) => Some(side),
+            (Sides::Up, Side::Down) | (Sides::Down, Side::Up) => None,
+        }
+    }
+}
+
+/// How sure the evidence makes us that this is no noise: `1 - 4^-E`, where `E` is the sum of the squared scores of the
+/// anomalous samples in the window over the number of samples that it takes to open.
+///
+/// At the boundary (every needed sample with a score of just 1) it is 0.75, the default of `min_confidence`: that gate
+/// is then no stricter than the threshold itself.
+pub fn confidence(scores: impl IntoIterator<Item = f64>, open_points: usize) -> f64 {
+    let sum: f64 = scores.into_iter().map(|score| score * score).sum();
+    1.0 - 4.0_f64.powf(-sum / open_points.max(1) as f64)
+}
+
+/// The evidence `E` that gives a confidence; the inverse of [`confidence`].
+pub(super) fn evidence_for(confidence: f64) -> f64 {
+    -(1.0 - confidence.clamp(0.0, 1.0 - 1e-12)).ln() / 4.0_f64.ln()
+}
+
+/// Where a series stands between normal and anomalous.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Run {
+    pub(super) anomaly: Option<Anomaly>,
+    inside_in_a_row: usize,
+    stretch: Option<Stretch>,
+}
+
+/// A stretch of samples of which most are outside the band.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Stretch {
+    since_ms: i64,
+    points: usize,
+    outside: usize,
+}
+
+/// A stretch goes on while at least this share of its samples is outside: a series that is outside nine times in ten
+/// has a new level, though it visits the old one.
+const STRETCH_SHARE: f64 = 0.75;
+
+/// What a sample changes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Step {
+    Nothing,
+    Opened(Anomaly),
+    Cleared(Anomaly),
+    Adopt { since: Timestamp },
+}
+
+impl Run {
+    /// Takes a judged sample. `marks` are the last samples with this one at the end, oldest first.
+    pub(super) fn step(
+        &mut self,
+        marks: &[Mark],
+        verdict: &Verdict,
+        baseline: Baseline,
+        settings: &Settings,
+        step: Duration,
+    ) -> Step {
+        let Some(current) = marks.last() else { return Step::Nothing };
+        if self.stretch_is_a_level(current.at_ms, verdict.is_outside(), settings) {
+            let since_ms = self.stretch.map_or(current.at_ms, |stretch| stretch.since_ms);
+            *self = Self::default();
+            return Step::Adopt { since: Timestamp::from_millis(since_ms) };
+        }
+        match (&mut self.anomaly, current.side(settings.sides)) {
+            (Some(anomaly), Some(side)) => {
+                self.inside_in_a_row = 0;
+                anomaly.until = Timestamp::from_millis(current.at_ms);
+                if side == anomaly.side && verdict.score > anomaly.peak_score {
+                    (anomaly.peak_score, anomaly.peak_value) = (verdict.score, current.value);
+                }
+                Step::Nothing
+            }
+            (Some(anomaly), None) => {
+                self.inside_in_a_row += 1;
+                if self.inside_in_a_row < settings.clear_points {
+                    return Step::Nothing;
+                }
+                let ended = *anomaly;
+                self.anomaly = None;
+                Step::Cleared(ended)
+            }
+            (None, Some(side)) => match open(marks, side, verdict, baseline, settings, step) {
+                Some(anomaly) => {
+                    (self.anomaly, self.inside_in_a_row) = (Some(anomaly), 0);
+                    Step::Opened(anomaly)
+                }
+                None => Step::Nothing,
+            },
+            (None, None) => Step::Nothing,
+        }
+    }
+
+    fn stretch_is_a_level(&mut self, at_ms: i64, is_outside: bool, settings: &Settings) -> bool {
+        let mut stretch = self.stretch.unwrap_or(Stretch { since_ms: at_ms, points: 0, outside: 0 });
+        stretch.points += 1;
+        stretch.outside += usize::from(is_outside);
+        let goes_on = stretch.outside as f64 >= STRETCH_SHARE * stretch.points as f64;
+        self.stretch = goes_on.then_some(stretch);
+        goes_on
+            && stretch.points >= settings.baseline_points
+            && at_ms.saturating_sub(stretch.since_ms) >= millis(settings.adopt_after)
+    }
+}
+
+/// Opens an anomaly where the last samples carry the evidence.
+fn open(
+    marks: &[Mark],
+    side: Side,
+    verdict: &Verdict,
+    baseline: Baseline,
+    settings: &Settings,
+    step: Duration,
+) -> Option<Anomaly> {
+    let current = marks.last()?;
+    // Samples on the far side of a gap say nothing about now.
+    let oldest_ms =
+        current.at_ms.saturating_sub(millis(step).saturating_mul(settings.open_window as i64 + 1));
+    let counted = || {
+        let within =
+            marks.iter().rev().take(settings.open_window).filter(move |mark| mark.at_ms >= oldest_ms);
+        within.filter(move |mark| mark.side(settings.sides) == Some(side))
+    };
+    let strong = counted().filter(|mark| mark.signed_score.abs() >= settings.strong_score).count();
+    if counted().count() < settings.open_points && strong < settings.strong_points {
+        return None;
+    }
+    let confidence = confidence(counted().map(|mark| mark.signed_score), settings.open_points);
+    // Rounding in the sum of squares may not turn "exactly enough" into "too little".
+    if confidence < settings.min_confidence - 1e-9 {
+        return None;
+    }
+    let worst = counted().max_by(|a, b| a.signed_score.abs().total_cmp(&b.signed_score.abs()))?;
+    Some(Anomaly {
+        side,
+        onset: Timestamp::from_millis(counted().next_back()?.at_ms),
+        detected_at: Timestamp::from_millis(current.at_ms),
+        until: Timestamp::from_millis(current.at_ms),
+        expected: verdict.expected,
+        lower: verdict.lower,
+        upper: verdict.upper,
+        scale: baseline.scale,
+        peak_value: worst.value,
+        peak_score: worst.signed_score.abs(),
+        confidence,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_at_the_boundary_is_three_quarters() {
+        assert!((confidence([1.0; 3], 3) - 0.75).abs() < 1e-12);
+        assert!((evidence_for(0.75) - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn more_evidence_is_more_confidence_and_never_more_than_one() {
+        let rising = [[1.0; 3], [1.5; 3], [2.0; 3], [1e9; 3]].map(|scores| confidence(scores, 3));
+        assert!(rising.is_sorted() && rising.iter().all(|c| (0.0..=1.0).contains(c)), "{rising:?}");
+    }
+}

@@ -1,0 +1,186 @@
+//! What a person may tune about detection, globally and by signal.
+
+use std::time::Duration;
+
+use super::run::evidence_for;
+
+/// How one signal is judged. The defaults are those of `config/default.toml`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Half the width of the band in scales: a sample is anomalous beyond it. 1 to 10.
+    pub sigma: f64,
+    /// How many samples before the current one make the baseline. 8 to 240.
+    pub baseline_points: usize,
+    /// The scale is never below this, in the signal's own unit.
+    pub scale_floor_absolute: f64,
+    /// The scale is never below this share of the baseline's absolute mean. 0 to 1.
+    pub scale_floor_relative: f64,
+    /// Which deviations count.
+    pub sides: Sides,
+    /// A deviation below this, in the signal's own unit, is never anomalous.
+    pub min_deviation_absolute: f64,
+    /// A deviation below this share of the baseline's absolute mean is never anomalous.
+    pub min_deviation_relative: f64,
+    /// So many anomalous samples among the last `open_window` open an anomaly. 1 to `open_window`.
+    pub open_points: usize,
+    /// The number of samples in which `open_points` are looked for. 1 to 32.
+    pub open_window: usize,
+    /// So many samples suffice where each has at least `strong_score`. 1 to `open_points`.
+    pub strong_points: usize,
+    /// The score from which a sample is strong evidence by itself; at least 1.
+    pub strong_score: f64,
+    /// So many samples inside the band in a row clear an anomaly. At least 1.
+    pub clear_points: usize,
+    /// An anomaly opens only with this confidence, 0 to below 1.
+    pub min_confidence: f64,
+    /// After this time outside the band a new level becomes the baseline.
+    pub adopt_after: Duration,
+    /// What a series that stops means.
+    pub missing: Missing,
+}
+
+/// Which deviations count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sides {
+    /// Above the band and below it.
+    Both,
+    /// Above only.
+    Up,
+    /// Below only.
+    Down,
+}
+
+/// What a series that stops, while its signal's query still answers, means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// Nothing: series come and go.
+    Ignore,
+    /// The signal is lost after this time without a sample.
+    Alert {
+        /// How long to wait.
+        after: Duration,
+    },
+}
+
+/// What a signal measures: it decides what its anomalies suggest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Requests, messages or jobs a second.
+    Traffic,
+    /// Failures, by rate or by share.
+    Errors,
+    /// Time to answer.
+    Latency,
+    /// Use of processor time.
+    Cpu,
+    /// Use of memory.
+    Memory,
+    /// Anything else.
+    Other,
+}
+
+impl Kind {
+    /// Guesses from a signal's name, by the words that exporters use; the first that fits in this order: errors,
+    /// latency, traffic, memory, CPU.
+    pub fn of_name(name: &str) -> Self {
+        let name = name.to_ascii_lowercase();
+        let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
+        if has(&["err", "fail", "5xx"]) {
+            Self::Errors
+        } else if has(&["latenc", "duration", "p50", "p90", "p95", "p99"]) {
+            Self::Latency
+        } else if has(&["request", "req", "rps", "qps", "traffic", "rate"]) {
+            Self::Traffic
+        } else if has(&["mem", "heap", "rss"]) {
+            Self::Memory
+        } else if has(&["cpu"]) {
+            Self::Cpu
+        } else {
+            Self::Other
+        }
+    }
+
+    /// The word for it in config and API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Traffic => "traffic",
+            Self::Errors => "errors",
+            Self::Latency => "latency",
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Other => "other",
+        }
+    }
+
+    /// Every kind, for checks and messages.
+    pub const ALL: [Self; 6] =
+        [Self::Traffic, Self::Errors, Self::Latency, Self::Cpu, Self::Memory, Self::Other];
+}
+
+/// One signal as detection sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SignalPlan {
+    /// How it is judged.
+    pub settings: Settings,
+    /// What it measures.
+    pub kind: Kind,
+    /// The time between two samples.
+    pub step: Duration,
+    /// At most so many series are tracked; further ones are counted and left out.
+    pub series_limit: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            sigma: 3.0,
+            baseline_points: 19,
+            scale_floor_absolute: 1e-9,
+            scale_floor_relative: 0.02,
+            sides: Sides::Both,
+            min_deviation_absolute: 0.0,
+            min_deviation_relative: 0.1,
+            open_points: 3,
+            open_window: 3,
+            strong_points: 2,
+            strong_score: 2.0,
+            clear_points: 4,
+            min_confidence: 0.75,
+            adopt_after: Duration::from_secs(3600),
+            missing: Missing::Alert { after: Duration::from_secs(300) },
+        }
+    }
+}
+
+impl Settings {
+    /// The deviation, in scales, that a lasting anomaly needs to open after every gate: `sigma`, or more where
+    /// `min_confidence` asks for more evidence than `open_points` samples at the boundary give.
+    ///
+    /// It leaves out what depends on the series: the floors and the least deviations, which widen the band.
+    pub fn effective_sigma(&self) -> f64 {
+        self.sigma * evidence_for(self.min_confidence).sqrt().max(1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_gates_keep_three_sigma_at_three() {
+        assert!((Settings::default().effective_sigma() - 3.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_stricter_confidence_shows_in_the_effective_threshold() {
+        let strict = Settings { min_confidence: 0.99, ..Settings::default() };
+        assert!(strict.effective_sigma() > 5.0, "{}", strict.effective_sigma());
+    }
+
+    #[test]
+    fn names_tell_the_kind() {
+        let kinds = ["request_rate", "error_rate", "latency_p95", "cpu_usage", "memory_bytes", "queue_depth"]
+            .map(Kind::of_name);
+        assert_eq!(kinds, [Kind::Traffic, Kind::Errors, Kind::Latency, Kind::Cpu, Kind::Memory, Kind::Other]);
+    }
+}

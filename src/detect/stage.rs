@@ -1,0 +1,146 @@
+//! The stage: every signal's table, fed by batches, read by the stages after it.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::finding::{Anomaly, Finding, SeriesView};
+use super::settings::SignalPlan;
+use super::table::{Counts, Table};
+use crate::series::{Batch, SeriesKey, Service, SignalName};
+use crate::time::Timestamp;
+
+/// Judges the series of all signals.
+#[derive(Debug, Clone)]
+pub struct Detect {
+    tables: IndexMap<SignalName, Table>,
+    pending: IndexMap<SignalName, Vec<Finding>>,
+    tallies: IndexMap<SignalName, Tally>,
+}
+
+/// What detection has counted for one signal since it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Series that have state.
+    pub series: usize,
+    /// Series whose baseline is not full yet.
+    pub warming: usize,
+    /// Series with an open anomaly.
+    pub anomalous: usize,
+    /// Series that have stopped.
+    pub lost: usize,
+    /// Samples judged.
+    pub judged_total: u64,
+    /// Samples outside their band.
+    pub outside_total: u64,
+    /// Samples that came again or late and were left out.
+    pub repeated_total: u64,
+    /// Rows left out because the signal has its limit of series.
+    pub untracked_total: u64,
+    /// Series forgotten after a day without a sample.
+    pub evicted_total: u64,
+}
+
+impl Detect {
+    /// Starts with no history.
+    pub fn new(plans: impl IntoIterator<Item = (SignalName, SignalPlan)>) -> Self {
+        let tables = plans.into_iter().map(|(signal, plan)| (signal, Table::new(plan))).collect();
+        Self { tables, pending: IndexMap::new(), tallies: IndexMap::new() }
+    }
+
+    /// Judges a batch. What it finds is given out when the slot closes; samples up to `muted_until` teach the
+    /// baseline and are otherwise silent. A batch of a signal that is not configured is ignored.
+    pub fn judge(&mut self, batch: &Batch, muted_until: Timestamp) {
+        let Some(table) = self.tables.get_mut(batch.signal()) else { return };
+        let pending = self.pending.entry(batch.signal().clone()).or_default();
+        let mut counts = Counts::default();
+        for row in batch.rows() {
+            table.judge(row, muted_until, &mut counts, pending);
+        }
+        self.count(batch.signal(), counts);
+    }
+
+    /// Closes a slot of one signal, whose answer reached up to `through`: gives all that was found since the last one
+    /// closed, in order of time, and what goes on. Muted slots give nothing.
+    pub fn close(&mut self, signal: &SignalName, through: Timestamp, muted_until: Timestamp) -> Vec<Finding> {
+        let mut findings = self.pending.get_mut(signal).map(std::mem::take).unwrap_or_default();
+        let Some(table) = self.tables.get_mut(signal) else { return Vec::new() };
+        let mut counts = Counts::default();
+        table.close(through, &mut counts, &mut findings);
+        if through <= muted_until {
+            findings.clear();
+        }
+        // Stable: of one moment, what was found first stays first.
+        findings.sort_by_key(|finding| (finding.at, finding.key.hash));
+        self.count(signal, counts);
+        findings
+    }
+
+    fn count(&mut self, signal: &SignalName, counts: Counts) {
+        let tally = self.tallies.entry(signal.clone()).or_default();
+        tally.judged_total += counts.judged;
+        tally.outside_total += counts.outside;
+        tally.repeated_total += counts.repeated;
+        tally.untracked_total += counts.untracked;
+        tally.evicted_total += counts.evicted;
+    }
+
+    /// The anomaly of a series and whether it is lost; `None` where the series has no state.
+    pub fn state_of(&self, key: &SeriesKey) -> Option<(Option<Anomaly>, bool)> {
+        self.tables.get(&key.signal)?.state_of(key.hash)
+    }
+
+    /// The series of one service over all signals.
+    pub fn of_service(&self, service: &Service) -> Vec<SeriesView> {
+        self.select(|key| key.service == *service)
+    }
+
+    /// Series that are anomalous or lost now, but those of one service; at most `limit`.
+    pub fn moved_elsewhere(&self, service: &Service, limit: usize) -> Vec<SeriesView> {
+        let mut views = Vec::new();
+        for table in self.tables.values() {
+            for (key, row) in table.views() {
+                let (anomaly, is_lost) = table.state_of(key.hash).unwrap_or_default();
+                if key.service != *service && (anomaly.is_some() || is_lost) && views.len() < limit {
+                    views.push(table.view(row));
+                }
+            }
+        }
+        views
+    }
+
+    /// The series of one signal.
+    pub fn of_signal(&self, signal: &SignalName) -> Vec<SeriesView> {
+        let table = self.tables.get(signal);
+        table.map(|table| table.views().map(|(_, row)| table.view(row)).collect()).unwrap_or_default()
+    }
+
+    /// What was counted, a row a signal, in the order of the config.
+    pub fn tallies(&self) -> Vec<(SignalName, Tally)> {
+        let row = |(signal, table): (&SignalName, &Table)| {
+            let counted = self.tallies.get(signal).copied().unwrap_or_default();
+            let tally = Tally {
+                series: table.tracked(),
+                warming: table.warming(),
+                anomalous: table.anomalous(),
+                lost: table.lost(),
+                ..counted
+            };
+            (signal.clone(), tally)
+        };
+        self.tables.iter().map(row).collect()
+    }
+
+    fn select(&self, wanted: impl Fn(&Arc<SeriesKey>) -> bool) -> Vec<SeriesView> {
+        let tables = self.tables.values();
+        tables
+            .flat_map(|table| {
+                table
+                    .views()
+                    .filter(|(key, _)| wanted(key))
+                    .map(|(_, row)| table.view(row))
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    }
+}

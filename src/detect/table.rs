@@ -1,0 +1,343 @@
+//! The state of one signal's series, in columns.
+//!
+//! A row is an index into every column. Rows of series that are forgotten are used again, so an index means nothing
+//! outside this file.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a numeric kernel: every index is a row below `rows_used`, times a stride"
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use super::classic::{Baseline, Noise, baseline_of, judge};
+use super::finding::{Anomaly, Finding, Restart, SeriesView, What};
+use super::run::{Mark, Run, Step};
+use super::settings::{Missing, SignalPlan};
+use crate::id::Fingerprint;
+use crate::series::{BatchRow, SeriesKey};
+use crate::time::Timestamp;
+
+/// A series remembers at least this many samples as they came, for plots and for the samples around an incident.
+const RECENT_POINTS_MIN: usize = 64;
+/// A series without samples for this long is forgotten.
+const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// What one slot counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Counts {
+    pub(super) judged: u64,
+    pub(super) outside: u64,
+    pub(super) repeated: u64,
+    pub(super) untracked: u64,
+    pub(super) evicted: u64,
+}
+
+/// All series of one signal.
+#[derive(Debug, Clone)]
+pub(super) struct Table {
+    pub(super) plan: SignalPlan,
+    index: IndexMap<Fingerprint, usize>,
+    free: Vec<usize>,
+    recent_len: usize,
+    keys: Vec<Arc<SeriesKey>>,
+    /// Accepted samples: a ring of `baseline_points` a row.
+    accepted: Vec<f64>,
+    accepted_count: Vec<u64>,
+    /// Samples as they came: a ring of `recent_len` a row.
+    recent: Vec<Mark>,
+    recent_count: Vec<u64>,
+    noise: Vec<Noise>,
+    runs: Vec<Run>,
+    last_ms: Vec<i64>,
+    lost: Vec<bool>,
+    scratch: Vec<Mark>,
+}
+
+impl Table {
+    pub(super) fn new(plan: SignalPlan) -> Self {
+        let recent_len = RECENT_POINTS_MIN.max(plan.settings.baseline_points).max(plan.settings.open_window);
+        Self {
+            plan,
+            index: IndexMap::new(),
+            free: Vec::new(),
+            recent_len,
+            keys: Vec::new(),
+            accepted: Vec::new(),
+            accepted_count: Vec::new(),
+            recent: Vec::new(),
+            recent_count: Vec::new(),
+            noise: Vec::new(),
+            runs: Vec::new(),
+            last_ms: Vec::new(),
+            lost: Vec::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Judges the samples of one series that are newer than what was judged before. Findings of samples up to
+    /// `muted_until` are left out.
+    pub(super) fn judge(
+        &mut self,
+        samples: BatchRow<'_>,
+        muted_until: Timestamp,
+        counts: &mut Counts,
+        out: &mut Vec<Finding>,
+    ) {
+        let Some(row) = self.row_of(samples.key) else {
+            counts.untracked += 1;
+            return;
+        };
+        for (at_ms, value) in samples.times_ms.iter().zip(samples.values) {
+            if *at_ms <= self.last_ms[row] {
+                // A step once judged is final: the same range asked twice changes nothing.
+                counts.repeated += 1;
+                continue;
+            }
+            let acts = *at_ms > muted_until.as_millis();
+            self.judge_one(row, *at_ms, *value, counts, &mut |finding| {
+                if acts {
+                    out.push(finding);
+                }
+            });
+        }
+    }
+
+    fn judge_one(
+        &mut self,
+        row: usize,
+        at_ms: i64,
+        value: f64,
+        counts: &mut Counts,
+        emit: &mut dyn FnMut(Finding),
+    ) {
+        let at = Timestamp::from_millis(at_ms);
+        if self.lost[row] {
+            self.lost[row] = false;
+            emit(self.finding(row, at, What::Returned));
+        }
+        self.restart_after_gap(row, at, emit);
+        self.last_ms[row] = at_ms;
+        counts.judged += 1;
+
+        let width = self.plan.settings.baseline_points;
+        if self.accepted_count[row] < width as u64 {
+            self.remember(row, Mark { at_ms, value, signed_score: f64::NAN });
+            self.accept(row, value);
+            return;
+        }
+        let baseline = self.baseline(row);
+        let verdict = judge(value, baseline, &self.plan.settings);
+        let signed_score = if value < verdict.expected { -verdict.score } else { verdict.score };
+        self.remember(row, Mark { at_ms, value, signed_score });
+        counts.outside += u64::from(verdict.is_outside());
+
+        self.load_marks(row);
+        let step =
+            self.runs[row].step(&self.scratch, &verdict, baseline, &self.plan.settings, self.plan.step);
+        if !verdict.is_outside() {
+            self.noise[row].learn(value - baseline.mean, width);
+            self.accept(row, value);
+        }
+        match step {
+            Step::Nothing => {}
+            Step::Opened(anomaly) => emit(self.finding(row, at, What::Anomalous(anomaly))),
+            Step::Cleared(anomaly) => emit(self.finding(row, at, What::Recovered(anomaly))),
+            Step::Adopt { since } => {
+                self.rebase(row);
+                let restart = Restart::Adopted { since, from: baseline.mean, to: self.baseline(row).mean };
+                emit(self.finding(row, at, What::Restarted(restart)));
+            }
+        }
+    }
+
+    /// Ends a slot: what is lost as of `through`, and the anomalies that go on.
+    pub(super) fn close(&mut self, through: Timestamp, counts: &mut Counts, out: &mut Vec<Finding>) {
+        self.forget_before(through.minus(FORGET_AFTER), counts);
+        let rows: Vec<usize> = self.index.values().copied().collect();
+        for row in rows {
+            if let Some(anomaly) = self.runs[row].anomaly {
+                out.push(self.finding(row, anomaly.until, What::Anomalous(anomaly)));
+            }
+            if self.has_stopped(row, through) {
+                self.lost[row] = true;
+                let last_seen = Timestamp::from_millis(self.last_ms[row]);
+                out.push(self.finding(row, through, What::Lost { last_seen }));
+            }
+        }
+    }
+
+    /// Only a series with a full baseline can be lost: one that was never established is not missed.
+    fn has_stopped(&self, row: usize, through: Timestamp) -> bool {
+        let Missing::Alert { after } = self.plan.settings.missing else { return false };
+        let established = self.accepted_count[row] >= self.plan.settings.baseline_points as u64;
+        let silent = through.since(Timestamp::from_millis(self.last_ms[row]));
+        established && !self.lost[row] && silent >= after.max(self.plan.step.saturating_mul(2))
+    }
+
+    pub(super) fn tracked(&self) -> usize {
+        self.index.len()
+    }
+
+    pub(super) fn lost(&self) -> usize {
+        self.index.values().filter(|row| self.lost[**row]).count()
+    }
+
+    pub(super) fn anomalous(&self) -> usize {
+        self.index.values().filter(|row| self.runs[**row].anomaly.is_some()).count()
+    }
+
+    pub(super) fn warming(&self) -> usize {
+        let full = self.plan.settings.baseline_points as u64;
+        self.index.values().filter(|row| self.accepted_count[**row] < full).count()
+    }
+
+    pub(super) fn state_of(&self, hash: Fingerprint) -> Option<(Option<Anomaly>, bool)> {
+        self.index.get(&hash).map(|row| (self.runs[*row].anomaly, self.lost[*row]))
+    }
+
+    pub(super) fn views(&self) -> impl Iterator<Item = (&Arc<SeriesKey>, usize)> {
+        self.index.values().map(|row| (&self.keys[*row], *row))
+    }
+
+    /// The whole of what is known about a row.
+    pub(super) fn view(&self, row: usize) -> SeriesView {
+        let recent = self.marks(row);
+        let is_warm = self.accepted_count[row] >= self.plan.settings.baseline_points as u64;
+        let baseline = is_warm.then(|| self.baseline(row));
+        SeriesView {
+            key: Arc::clone(&self.keys[row]),
+            kind: self.plan.kind,
+            anomaly: self.runs[row].anomaly,
+            is_lost: self.lost[row],
+            value: recent.last().map_or(f64::NAN, |mark| mark.value),
+            expected: baseline.map(|b| b.mean),
+            scale: baseline.map(|b| b.scale),
+            recent: recent.iter().map(|mark| (Timestamp::from_millis(mark.at_ms), mark.value)).collect(),
+            signed_scores: recent.iter().map(|mark| mark.signed_score).collect(),
+        }
+    }
+
+    fn finding(&self, row: usize, at: Timestamp, what: What) -> Finding {
+        Finding { key: Arc::clone(&self.keys[row]), kind: self.plan.kind, at, what }
+    }
+
+    fn row_of(&mut self, key: &Arc<SeriesKey>) -> Option<usize> {
+        if let Some(row) = self.index.get(&key.hash) {
+            return Some(*row);
+        }
+        if self.index.len() >= self.plan.series_limit {
+            return None;
+        }
+        let row = match self.free.pop() {
+            Some(row) => {
+                self.keys[row] = Arc::clone(key);
+                self.forget_state(row);
+                row
+            }
+            None => self.grow(key),
+        };
+        self.index.insert(key.hash, row);
+        Some(row)
+    }
+
+    fn grow(&mut self, key: &Arc<SeriesKey>) -> usize {
+        let row = self.keys.len();
+        let blank = Mark { at_ms: i64::MIN, value: 0.0, signed_score: f64::NAN };
+        self.keys.push(Arc::clone(key));
+        self.accepted.resize((row + 1) * self.plan.settings.baseline_points, 0.0);
+        self.recent.resize((row + 1) * self.recent_len, blank);
+        self.accepted_count.push(0);
+        self.recent_count.push(0);
+        self.noise.push(Noise::default());
+        self.runs.push(Run::default());
+        self.last_ms.push(i64::MIN);
+        self.lost.push(false);
+        row
+    }
+
+    fn forget_state(&mut self, row: usize) {
+        (self.accepted_count[row], self.recent_count[row]) = (0, 0);
+        (self.noise[row], self.runs[row]) = (Noise::default(), Run::default());
+        (self.last_ms[row], self.lost[row]) = (i64::MIN, false);
+    }
+
+    fn forget_before(&mut self, oldest: Timestamp, counts: &mut Counts) {
+        let (last_ms, free) = (&self.last_ms, &mut self.free);
+        let before = self.index.len();
+        self.index.retain(|_, row| {
+            let stays = last_ms[*row] >= oldest.as_millis();
+            if !stays {
+                free.push(*row);
+            }
+            stays
+        });
+        counts.evicted += (before - self.index.len()) as u64;
+    }
+
+    fn restart_after_gap(&mut self, row: usize, at: Timestamp, emit: &mut dyn FnMut(Finding)) {
+        let settings = &self.plan.settings;
+        if self.recent_count[row] == 0 {
+            return;
+        }
+        let lasted = at.since(Timestamp::from_millis(self.last_ms[row]));
+        let longest =
+            settings.adopt_after.max(self.plan.step.saturating_mul(settings.baseline_points as u32));
+        if lasted > longest {
+            (self.accepted_count[row], self.recent_count[row]) = (0, 0);
+            (self.noise[row], self.runs[row]) = (Noise::default(), Run::default());
+            emit(self.finding(row, at, What::Restarted(Restart::Gap { lasted })));
+        }
+    }
+
+    /// Takes the last samples as they came for the baseline, flagged ones too.
+    fn rebase(&mut self, row: usize) {
+        let marks = self.marks(row);
+        let width = self.plan.settings.baseline_points;
+        self.accepted_count[row] = 0;
+        self.noise[row] = Noise::default();
+        for mark in marks.iter().skip(marks.len().saturating_sub(width)) {
+            self.accept(row, mark.value);
+        }
+    }
+
+    fn accept(&mut self, row: usize, value: f64) {
+        let width = self.plan.settings.baseline_points;
+        let place = (self.accepted_count[row] % width as u64) as usize;
+        self.accepted[row * width + place] = value;
+        self.accepted_count[row] += 1;
+    }
+
+    fn remember(&mut self, row: usize, mark: Mark) {
+        let place = (self.recent_count[row] % self.recent_len as u64) as usize;
+        self.recent[row * self.recent_len + place] = mark;
+        self.recent_count[row] += 1;
+    }
+
+    fn baseline(&self, row: usize) -> Baseline {
+        let width = self.plan.settings.baseline_points;
+        let held = (self.accepted_count[row] as usize).min(width);
+        baseline_of(&self.accepted[row * width..row * width + held], self.noise[row], &self.plan.settings)
+    }
+
+    /// The samples of the opening window, oldest first, into the scratch column.
+    fn load_marks(&mut self, row: usize) {
+        let count = self.recent_count[row];
+        let held = count.min(self.plan.settings.open_window as u64).min(self.recent_len as u64);
+        self.scratch.clear();
+        for nth in count - held..count {
+            let place = (nth % self.recent_len as u64) as usize;
+            self.scratch.push(self.recent[row * self.recent_len + place]);
+        }
+    }
+
+    /// All remembered samples, oldest first.
+    fn marks(&self, row: usize) -> Vec<Mark> {
+        let count = self.recent_count[row];
+        let held = count.min(self.recent_len as u64);
+        let place = |nth: u64| row * self.recent_len + (nth % self.recent_len as u64) as usize;
+        (count - held..count).map(|nth| self.recent[place(nth)]).collect()
+    }
+}

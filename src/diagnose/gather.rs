@@ -1,0 +1,161 @@
+//! Gathers the bundle of an incident from what detection and the incidents know.
+
+use crate::detect::SeriesView;
+use crate::id::IncidentId;
+use crate::incident::{Incident, Member, MemberState, Trouble};
+use crate::series::{Service, SignalName};
+use crate::time::Timestamp;
+
+use super::bundle::{Bundle, Evidence, EvidenceId, Item, Movement};
+use super::diagnosis::Cause;
+
+/// How much a bundle may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Series of the incident.
+    pub anomalies: usize,
+    /// Other series of the service.
+    pub siblings: usize,
+    /// Series of other services.
+    pub elsewhere: usize,
+    /// Earlier incidents.
+    pub past: usize,
+    /// Samples of each series of the incident.
+    pub points: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { anomalies: 20, siblings: 20, elsewhere: 20, past: 5, points: 20 }
+    }
+}
+
+/// An incident of the past, as a bundle tells it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PastIncident {
+    /// Its id.
+    pub incident: IncidentId,
+    /// Its service.
+    pub service: Service,
+    /// When it was opened.
+    pub opened_at: Timestamp,
+    /// The signals that were in trouble, each once.
+    pub signals: Vec<SignalName>,
+    /// The first hypothesis of its last diagnosis.
+    pub cause: Option<Cause>,
+    /// When it was resolved.
+    pub resolved_at: Option<Timestamp>,
+}
+
+/// Puts together what is known about an incident at `now`: `own` are all series of its service, `elsewhere` the series
+/// of other services that are in trouble, `past` its earlier incidents, the newest first.
+pub fn gather(
+    incident: &Incident,
+    now: Timestamp,
+    own: &[SeriesView],
+    elsewhere: &[SeriesView],
+    past: &[PastIncident],
+) -> Bundle {
+    let limits = Limits::default();
+    let onset = incident.onset();
+    let anomalies: Vec<Evidence> =
+        incident.members.iter().map(|member| anomaly(member, own, limits)).collect();
+    let is_member =
+        |view: &&SeriesView| incident.members.iter().any(|member| member.key.hash == view.key.hash);
+    let siblings: Vec<Evidence> =
+        own.iter().filter(|view| !is_member(view)).map(|view| sibling(view, onset)).collect();
+    let mut others: Vec<Evidence> = elsewhere.iter().filter_map(|view| other(view, onset)).collect();
+    others.sort_by_key(|evidence| match evidence {
+        Evidence::Elsewhere { onset, .. } => *onset,
+        Evidence::Anomaly { .. } | Evidence::Sibling { .. } | Evidence::Past { .. } => now,
+    });
+    let before = past.iter().filter(|past| past.incident != incident.id && past.service == incident.service);
+    let past: Vec<Evidence> = before.map(earlier).collect();
+
+    let mut items = Vec::new();
+    let mut left_out = 0;
+    for (class, evidence, limit) in [
+        ('a', anomalies, limits.anomalies),
+        ('s', siblings, limits.siblings),
+        ('o', others, limits.elsewhere),
+        ('p', past, limits.past),
+    ] {
+        left_out += evidence.len().saturating_sub(limit);
+        let kept = evidence.into_iter().take(limit).enumerate();
+        items.extend(kept.map(|(nth, what)| Item { id: EvidenceId::new(class, nth + 1), what }));
+    }
+    let assessment = incident.assessment;
+    Bundle {
+        incident: incident.id,
+        service: incident.service.clone(),
+        at: now,
+        onset,
+        assessment,
+        items,
+        left_out,
+    }
+}
+
+fn anomaly(member: &Member, own: &[SeriesView], limits: Limits) -> Evidence {
+    let view = own.iter().find(|view| view.key.hash == member.key.hash);
+    let recent = view.map(|view| view.recent.as_slice()).unwrap_or_default();
+    let from = recent.len().saturating_sub(limits.points);
+    // While it goes on, detection knows the peak better than the log does.
+    let current = view.and_then(|view| view.anomaly).map(Trouble::Deviation);
+    let trouble = current.filter(|now| now.is_same_as(&member.trouble)).unwrap_or(member.trouble);
+    Evidence::Anomaly {
+        service: member.key.service.clone(),
+        signal: member.key.signal.clone(),
+        series: member.key.to_string(),
+        kind: member.kind,
+        trouble,
+        is_active: member.state == MemberState::Active,
+        points: recent.get(from..).unwrap_or_default().to_vec(),
+    }
+}
+
+fn movement(view: &SeriesView, since: Timestamp) -> Movement {
+    let strongest = view.strongest_since(since);
+    Movement {
+        value: view.value,
+        expected: view.expected,
+        score: strongest.map(|(score, _)| score),
+        has_moved: strongest.map(|(score, _)| score > 1.0),
+    }
+}
+
+fn sibling(view: &SeriesView, onset: Timestamp) -> Evidence {
+    Evidence::Sibling {
+        signal: view.key.signal.clone(),
+        series: view.key.to_string(),
+        kind: view.kind,
+        movement: movement(view, onset),
+    }
+}
+
+fn other(view: &SeriesView, since: Timestamp) -> Option<Evidence> {
+    let (side, onset) = match (view.anomaly, view.is_lost) {
+        (Some(anomaly), _) => (Some(anomaly.side), anomaly.onset),
+        (None, true) => (None, view.recent.last().map(|(at, _)| *at)?),
+        (None, false) => return None,
+    };
+    Some(Evidence::Elsewhere {
+        service: view.key.service.clone(),
+        signal: view.key.signal.clone(),
+        series: view.key.to_string(),
+        kind: view.kind,
+        side,
+        onset,
+        movement: movement(view, since.min(onset)),
+    })
+}
+
+fn earlier(past: &PastIncident) -> Evidence {
+    Evidence::Past {
+        incident: past.incident,
+        opened_at: past.opened_at,
+        signals: past.signals.clone(),
+        cause: past.cause,
+        lasted_s: past.resolved_at.map(|end| end.since(past.opened_at).as_secs_f64()),
+    }
+}

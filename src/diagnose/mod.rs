@@ -1,0 +1,20 @@
+//! From an incident to ranked hypotheses about its cause: by a model that is asked, or by the built-in heuristics.
+//!
+//! Both see the same bundle, and whatever either claims cites ids of that bundle.
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm, clippy::indexing_slicing))]
+
+mod bundle;
+mod diagnosis;
+mod gather;
+mod heuristics;
+mod prompt;
+mod reply;
+mod shapes;
+mod wording;
+
+pub use self::bundle::{Bundle, Evidence, EvidenceId, Item, Movement};
+pub use self::diagnosis::{Author, Because, Cause, Contribution, Diagnosis, Hypothesis};
+pub use self::gather::{Limits, PastIncident, gather};
+pub use self::heuristics::rank;
+pub use self::prompt::{Prompt, SCHEMA_NAME, prompt, schema};
+pub use self::reply::{ReplyError, parse_reply};

@@ -1,0 +1,81 @@
+//! Everything that is written down: the sum of each stage's events.
+
+use crate::diagnose::Diagnosis;
+use crate::id::IncidentId;
+use crate::incident;
+use crate::series::SignalName;
+use crate::time::Timestamp;
+
+/// The log that an event belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stream {
+    /// What concerns no single incident.
+    System,
+    /// One incident.
+    Incident(IncidentId),
+}
+
+/// An event with its place and its time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Happening {
+    /// The log that it belongs to.
+    pub stream: Stream,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// To an incident.
+    Incident(incident::Event),
+    /// A diagnosis was made. Its stream is that of its incident.
+    Diagnosed(Diagnosis),
+    /// The samples around an incident, captured at opening. Their stream is that of the incident.
+    Captured(Vec<CapturedSeries>),
+    /// To the agent.
+    System(SystemEvent),
+}
+
+/// The last samples of one series as they were when an incident opened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CapturedSeries {
+    /// The signal.
+    pub signal: SignalName,
+    /// The labels, sorted by name.
+    pub labels: Vec<(String, String)>,
+    /// Times and values, oldest first.
+    pub points: Vec<(Timestamp, f64)>,
+}
+
+/// What happened to the agent itself.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SystemEvent {
+    /// It started.
+    Started {
+        /// Its version.
+        version: String,
+        /// The SHA-256 of its settings without secrets, in hex.
+        config_hash: String,
+    },
+    /// A series' baseline began anew although no incident held it.
+    BaselineRestarted {
+        /// The signal.
+        signal: SignalName,
+        /// The series as people read it.
+        series: String,
+        /// Why.
+        restart: crate::detect::Restart,
+    },
+    /// Most series of a signal stopped at once: that is a fault of the source, not of the services.
+    SourceDegraded {
+        /// The signal.
+        signal: SignalName,
+        /// How many series stopped.
+        lost: usize,
+        /// Of how many.
+        tracked: usize,
+    },
+}

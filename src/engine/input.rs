@@ -1,0 +1,111 @@
+//! What goes into the engine and what comes out.
+
+use std::collections::BTreeMap;
+
+use super::event::Happening;
+use crate::diagnose::{Because, Bundle, Hypothesis, PastIncident};
+use crate::id::IncidentId;
+use crate::incident::Incident;
+use crate::series::{Batch, SignalName};
+use crate::time::Timestamp;
+
+/// One thing that the engine is told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// A part of the answer to a signal's query.
+    Batch(Batch),
+    /// A signal's answer is complete up to a time.
+    SlotClosed {
+        /// The signal.
+        signal: SignalName,
+        /// The last step that the answer covers.
+        through: Timestamp,
+    },
+    /// A signal's query failed. This is no data, and no loss either.
+    PollFailed {
+        /// The signal.
+        signal: SignalName,
+        /// Why.
+        because: String,
+    },
+    /// Time has passed.
+    Tick,
+    /// Somebody wants something.
+    Command(Command),
+    /// A model has answered, or could not.
+    Answered {
+        /// The incident that it was asked about.
+        incident: IncidentId,
+        /// The revision that it was asked for.
+        revision: u32,
+        /// The name of the model and whether the answer came from the cache, with the hypotheses; or why there are none.
+        answer: Result<Answer, Because>,
+    },
+}
+
+/// A model's answer that was understood.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The model.
+    pub model: String,
+    /// Whether the answer came from the cache.
+    pub from_cache: bool,
+    /// The most likely cause first.
+    pub hypotheses: Vec<Hypothesis>,
+}
+
+/// What somebody wants.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// A new diagnosis of an incident.
+    Analyze {
+        /// Which.
+        incident: IncidentId,
+    },
+}
+
+/// What follows from an input.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Write this down.
+    Record(Box<Happening>),
+    /// A signal is judged up to this time: write that down in the same commit.
+    Advance {
+        /// The signal.
+        signal: SignalName,
+        /// The last step that was judged.
+        through: Timestamp,
+    },
+    /// Ask the model about this; the answer is the next input about it.
+    Ask {
+        /// The revision that the answer will have.
+        revision: u32,
+        /// What to ask about.
+        bundle: Box<Bundle>,
+    },
+    /// Tell whoever sent the command.
+    Reply(Reply),
+}
+
+/// The answer to a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reply {
+    /// A diagnosis will come, or has come, under this revision.
+    Analyzing {
+        /// Which.
+        revision: u32,
+    },
+    /// No such incident is open or recent.
+    UnknownIncident,
+}
+
+/// What the store remembers for the engine.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Restored {
+    /// Incidents that are not resolved.
+    pub open: Vec<Incident>,
+    /// Resolved incidents, the newest first.
+    pub past: Vec<PastIncident>,
+    /// The last step that was judged, by signal.
+    pub judged_through: BTreeMap<SignalName, Timestamp>,
+}

@@ -1,0 +1,13 @@
+//! An incident: what belongs together, how bad it is, and the phase that it is in. Every change is an event; the state
+//! is what the events make of it.
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm, clippy::indexing_slicing))]
+
+mod event;
+mod member;
+mod severity;
+mod state;
+
+pub use self::event::{Event, Requester, Resolution};
+pub use self::member::{Ended, Member, MemberState, Trouble};
+pub use self::severity::{Assessment, Criticality, Severity, assess};
+pub use self::state::{Incident, Opening, Phase, Settings, Source};

@@ -1,0 +1,5 @@
+//! Asks a model through any OpenAI-compatible endpoint.
+
+mod settings;
+
+pub use self::settings::Settings;

@@ -1,0 +1,15 @@
+//! How the pipeline runs.
+
+use std::time::Duration;
+
+/// How the pipeline runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// How much history is read at start, so that baselines are warm at once: 1 min to 30 d. At least four baselines
+    /// of each signal are read in any case.
+    pub history: Duration,
+    /// At the very first start, what began so long ago still opens incidents; older history only teaches.
+    pub first_look: Duration,
+    /// Inputs that may wait for the engine; a poller that finds the queue full waits. 1 to 65,536.
+    pub queue_limit: usize,
+}

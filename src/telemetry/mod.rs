@@ -1,0 +1,5 @@
+//! Logs and the registry of the agent's own metrics.
+
+mod settings;
+
+pub use self::settings::{LogFormat, Settings};
