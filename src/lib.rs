@@ -5,4 +5,5 @@
 pub mod id;
 pub mod secret;
 pub mod series;
+pub mod source;
 pub mod time;
