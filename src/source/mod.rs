@@ -4,10 +4,12 @@
 //! is decoded into columns without an object a sample. Everything that a backend or a file can do wrong comes out as
 //! an error that names it: nothing here panics on input, and nothing reads memory without a limit.
 
+mod decode;
 mod plan;
 mod query;
 mod settings;
 
+pub use self::decode::{Answer, DecodeError, Flaw, Interner, decode};
 pub use self::plan::{BYTES_PER_SAMPLE, BYTES_PER_SERIES, Limits, TimeRange, chunks};
 pub use self::query::{ServiceLabels, SignalQuery, check_promql};
 pub use self::settings::{Auth, Mistake, Settings};
