@@ -5,11 +5,15 @@
 //! an error that names it: nothing here panics on input, and nothing reads memory without a limit.
 
 mod decode;
+mod error;
 mod plan;
+mod prometheus;
 mod query;
 mod settings;
 
 pub use self::decode::{Answer, DecodeError, Flaw, Interner, decode};
+pub use self::error::{Asked, SourceError};
 pub use self::plan::{BYTES_PER_SAMPLE, BYTES_PER_SERIES, Limits, TimeRange, chunks};
+pub use self::prometheus::{BuildInfo, Prometheus};
 pub use self::query::{ServiceLabels, SignalQuery, check_promql};
 pub use self::settings::{Auth, Mistake, Settings};
