@@ -9,6 +9,7 @@ mod error;
 mod plan;
 mod prometheus;
 mod query;
+mod recording;
 mod settings;
 
 pub use self::decode::{Answer, DecodeError, Flaw, Interner, decode};
@@ -16,4 +17,5 @@ pub use self::error::{Asked, SourceError};
 pub use self::plan::{BYTES_PER_SAMPLE, BYTES_PER_SERIES, Limits, TimeRange, chunks};
 pub use self::prometheus::{BuildInfo, Prometheus};
 pub use self::query::{ServiceLabels, SignalQuery, check_promql};
+pub use self::recording::{Recording, RecordingError, Slot, Slots};
 pub use self::settings::{Auth, Mistake, Settings};
