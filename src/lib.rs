@@ -15,6 +15,7 @@ pub mod runtime;
 pub mod schedule;
 pub mod secret;
 pub mod series;
+pub mod source;
 pub mod store;
 pub mod telemetry;
 pub mod time;
