@@ -88,7 +88,13 @@ pub fn check_promql(text: &str) -> Result<(), String> {
             text.len()
         ));
     }
-    let expression = parser::parse(text).map_err(|error| {
+    if let Some(refused) = beyond_the_parser(text) {
+        return Err(refused);
+    }
+    // The parser is somebody else's, and a text that it panics on is a mistake in a config, no reason to end.
+    let parsed = std::panic::catch_unwind(|| parser::parse(text))
+        .unwrap_or_else(|_| Err("the parser gives up on it: write it more simply".to_owned()));
+    let expression = parsed.map_err(|error| {
         let error: String = error.chars().take(400).collect();
         let hint = unclosed(text)
             .map(|opened| format!(" ({opened} is not closed)"))
@@ -107,6 +113,21 @@ pub fn check_promql(text: &str) -> Result<(), String> {
         ),
         ValueType::String => Err("is a string, which has no values: ask for a metric".to_owned()),
     }
+}
+
+/// What is known to be more than the parser can take: an escape before a letter beyond ASCII, and a number too large for
+/// the duration that it stands for.
+fn beyond_the_parser(text: &str) -> Option<String> {
+    let escaped = text.chars().zip(text.chars().skip(1)).any(|(first, second)| first == '\\' && !second.is_ascii());
+    if escaped {
+        return Some("has a backslash before a letter that is not ASCII: leave the backslash out".to_owned());
+    }
+    let mut numbers = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '.' || c == '+'));
+    let too_large = numbers.find(|word| {
+        word.starts_with(|c: char| c.is_ascii_digit()) && word.parse::<f64>().is_ok_and(|number| number > 1e15)
+    })?;
+    let shown: String = too_large.chars().take(40).collect();
+    Some(format!("has the number {shown}, which is beyond what a query can mean: give one up to 1e15"))
 }
 
 /// The last bracket or quote that was opened and not closed.
@@ -176,6 +197,13 @@ mod tests {
         check("nosuchfunction(x)", Some("nosuchfunction"));
         check("rate(x)", Some("expected"));
         check(&"x+".repeat(9000), Some("limit of 8192"));
+    }
+
+    #[test]
+    fn what_the_parser_panics_on_is_refused_like_anything_else() {
+        check("a[1e400]", Some("1e400"));
+        check("a offset 1e400", Some("1e400"));
+        check("a{b=\"\\é\"}", Some("backslash"));
     }
 
     #[test]
