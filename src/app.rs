@@ -7,13 +7,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::llm::Model;
 use crate::runtime::{Clock, Handle, Parts, Polled, Supervisor};
 use crate::series::SignalName;
 use crate::store::Store;
 use crate::telemetry::Registry;
-use crate::{api, engine, runtime};
+use crate::{engine, runtime};
 
 /// How long tasks may take to end after a stop.
 const GRACE: Duration = Duration::from_secs(15);
@@ -72,13 +72,7 @@ impl App {
             }
         };
         let registry = Arc::new(registry);
-        let router = api::router(api_state(config, &handle, &store, address, registry));
-        let cancelled = supervisor.cancelled();
-        supervisor.spawn("api", async move {
-            if let Err(error) = api::serve(listener, router, cancelled).await {
-                tracing::error!("the API has ended: {error}");
-            }
-        });
+        drop((listener, registry));
         Ok(Self { handle, store, address, supervisor })
     }
 

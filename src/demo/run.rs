@@ -55,7 +55,7 @@ pub async fn run(
     let source = format!("http://{}", listener.local_addr()?);
     let folder = TemporaryFolder::make()?;
     let config = demo_config(settings, &source, &folder)?;
-    telemetry::install(&config.log)?;
+    telemetry::init(&config.log, std::io::stderr)?;
 
     let time = clock.clone();
     let service = portent_demo_service::serve(
@@ -153,7 +153,7 @@ async fn incidents(app: &App) -> anyhow::Result<Vec<(Incident, Option<String>)>>
     let mut all = Vec::new();
     let mut page = Page { limit: 200, after: None };
     loop {
-        let (rows, next) = app.store.incidents(&IncidentFilter::default(), &page).await?;
+        let (rows, next) = app.store.incidents(&IncidentFilter::default(), page).await?;
         for row in rows {
             if let Some(incident) = app.store.incident(row.id).await? {
                 all.push((incident, row.hypothesis));

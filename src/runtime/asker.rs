@@ -50,7 +50,9 @@ impl Asker {
                 // An answer that comes after the stop would find nobody; the question is asked again at the next start.
                 () = cancelled.cancelled() => None,
             };
-            let (Some(question), Ok(place)) = (question, Arc::clone(&places).acquire_owned().await) else { return };
+            let (Some(question), Ok(place)) = (question, Arc::clone(&places).acquire_owned().await) else {
+                return;
+            };
             let (asker, cancelled) = (self.clone(), cancelled.clone());
             self.supervisor.spawn("question", async move {
                 tokio::select! {

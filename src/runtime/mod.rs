@@ -12,6 +12,7 @@ mod status;
 mod supervisor;
 
 pub use self::clock::Clock;
+pub use self::metrics::metrics_reference;
 pub use self::settings::Settings;
 pub use self::start::{Parts, Polled, StartError, start};
 pub use self::status::{Handle, ModelStatus, PollStatus, SignalStatus, Status, Unavailable};

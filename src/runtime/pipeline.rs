@@ -23,7 +23,7 @@ const INPUTS_PER_COMMIT: usize = 256;
 /// How long to wait before the engine is rebuilt after a failed commit.
 const REBUILD_AFTER: Duration = Duration::from_secs(1);
 /// Resolved incidents that the engine remembers as the past of their service.
-pub(super) const PAST_LIMIT: usize = 512;
+pub(super) const PAST_LIMIT: u32 = 512;
 
 /// A message with the generation of the engine that it is meant for; `None` fits any.
 #[derive(Debug)]
@@ -142,8 +142,9 @@ impl Pipeline {
         }
         let commit = commit_of(&working.engine, &effects);
         if !commit.is_empty() {
-            let written = self.runtime.block_on(self.store.commit(commit));
-            self.metrics.committed(self.clock.now().since(begun).div_f64(self.clock.speed()), written.is_ok());
+            let written = self.runtime.block_on(self.store.commit(&commit));
+            self.metrics
+                .committed(self.clock.now().since(begun).div_f64(self.clock.speed()), written.is_ok());
             written?;
         }
         for effect in effects {
@@ -193,7 +194,8 @@ impl Pipeline {
             return;
         }
         warn!(incident.id = %incident, "too many questions wait for the model; incident {incident} keeps its heuristics");
-        let because = crate::diagnose::Because::RateLimited("too many questions wait for the model".to_owned());
+        let because =
+            crate::diagnose::Because::RateLimited("too many questions wait for the model".to_owned());
         let answered = Input::Answered { incident, revision, answer: Err(because) };
         if let Some(answers) = self.answers.upgrade() {
             // A full queue is no reason to block the one thread that empties it.
@@ -203,7 +205,9 @@ impl Pipeline {
 
     /// What could not be written did not happen: the engine is discarded and made anew from the store.
     fn rebuild(&self, working: &mut Working, failure: &StoreError) {
-        error!("the store does not take what was decided: {failure}; the engine starts again from what is stored");
+        error!(
+            "the store does not take what was decided: {failure}; the engine starts again from what is stored"
+        );
         let mut because = failure.to_string();
         loop {
             self.publish(working, Some(because));
@@ -273,7 +277,8 @@ fn commit_of(engine: &Engine, effects: &[Effect]) -> Commit {
             Effect::Ask { .. } | Effect::Reply(_) => {}
         }
     }
-    commit.projections = touched.iter().filter_map(|id| engine.incident(*id)).cloned().collect::<Vec<Incident>>();
+    commit.projections =
+        touched.iter().filter_map(|id| engine.incident(*id)).cloned().collect::<Vec<Incident>>();
     commit
 }
 
@@ -313,10 +318,10 @@ impl Working {
         let waiting = tallies.iter().find_map(|(signal, _)| {
             let polls = self.polls.get(signal);
             let has_answer = polls.is_some_and(|polls| polls.answered_total > 0);
-            let because = polls.and_then(|polls| polls.last_error.as_deref()).unwrap_or("its history is being read");
+            let because =
+                polls.and_then(|polls| polls.last_error.as_deref()).unwrap_or("its history is being read");
             (!has_answer).then(|| format!("signal {signal} has no answer yet: {because}"))
         });
         waiting
     }
 }
-

@@ -139,7 +139,9 @@ impl Poller {
             Some(seen) => seen.max(oldest),
             None => {
                 let from = judged_through.unwrap_or(slot.at).min(slot.at.minus(*delay));
-                from.minus(*history).max(oldest.min(slot.at.minus(*delay).minus(*history))).align_down(query.step)
+                from.minus(*history)
+                    .max(oldest.min(slot.at.minus(*delay).minus(*history)))
+                    .align_down(query.step)
             }
         };
         TimeRange::unseen(after, slot.at, *delay, query.step)

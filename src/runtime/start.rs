@@ -79,7 +79,11 @@ pub enum StartError {
 ///
 /// # Errors
 /// Where the store cannot be read or the source cannot be asked with these settings.
-pub async fn start(parts: Parts, registry: &mut Registry, supervisor: &Supervisor) -> Result<Handle, StartError> {
+pub async fn start(
+    parts: Parts,
+    registry: &mut Registry,
+    supervisor: &Supervisor,
+) -> Result<Handle, StartError> {
     let Parts { settings, engine, signals, source, model, store, clock, version, config_hash } = parts;
     let restored = store.restore(PAST_LIMIT).await?;
     write_start(&store, &clock, version, config_hash).await?;
@@ -95,7 +99,8 @@ pub async fn start(parts: Parts, registry: &mut Registry, supervisor: &Superviso
 
     for Polled { query, interval } in signals {
         let plan = engine.signals.iter().find(|(name, _)| *name == query.signal).map(|(_, plan)| plan);
-        let windows = plan.map_or(0, |plan| plan.settings.baseline_points as u32).saturating_mul(WINDOWS_OF_HISTORY);
+        let windows =
+            plan.map_or(0, |plan| plan.settings.baseline_points as u32).saturating_mul(WINDOWS_OF_HISTORY);
         let assignment = Assignment {
             history: settings.history.max(query.step.saturating_mul(windows)),
             judged_through: restored.judged_through.get(&query.signal).copied(),
@@ -124,7 +129,14 @@ pub async fn start(parts: Parts, registry: &mut Registry, supervisor: &Superviso
     let questions = model.map(|(model, cache_for)| {
         let (questions, asked) = mpsc::channel(QUESTIONS_WAITING_MAX);
         let (store, clock, supervisor) = (store.clone(), clock.clone(), supervisor.clone());
-        let asker = Asker { model, cache_for, store, clock, engine: queue.downgrade(), supervisor: supervisor.clone() };
+        let asker = Asker {
+            model,
+            cache_for,
+            store,
+            clock,
+            engine: queue.downgrade(),
+            supervisor: supervisor.clone(),
+        };
         supervisor.spawn("asker", asker.run(asked));
         questions
     });
@@ -169,14 +181,19 @@ fn run_on_a_thread(
     Ok(())
 }
 
-async fn write_start(store: &Store, clock: &Clock, version: String, config_hash: String) -> Result<(), StoreError> {
+async fn write_start(
+    store: &Store,
+    clock: &Clock,
+    version: String,
+    config_hash: String,
+) -> Result<(), StoreError> {
     let started = engine::Happening {
         stream: engine::Stream::System,
         at: clock.now(),
         event: engine::Event::System(SystemEvent::Started { version, config_hash }),
     };
     super::announce::announce(&started);
-    store.commit(Commit { happenings: vec![started], ..Commit::default() }).await?;
+    store.commit(&Commit { happenings: vec![started], ..Commit::default() }).await?;
     Ok(())
 }
 

@@ -135,7 +135,10 @@ impl Handle {
         self.request(|reply| Request::Series(signal, reply)).await
     }
 
-    async fn request<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Unavailable> {
+    async fn request<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<T, Unavailable> {
         let (reply, answer) = oneshot::channel();
         let queue = self.requests.upgrade().ok_or(Unavailable)?;
         let message = Message::Request(request(reply));

@@ -33,20 +33,11 @@ impl Asked {
         if promql.len() < query.promql.len() {
             promql.push('…');
         }
-        Arc::new(Self {
-            source,
-            what: What::Query {
-                promql,
-                signal: query.signal.clone(),
-            },
-        })
+        Arc::new(Self { source, what: What::Query { promql, signal: query.signal.clone() } })
     }
 
     pub(super) fn build_info(source: Arc<str>) -> Arc<Self> {
-        Arc::new(Self {
-            source,
-            what: What::BuildInfo,
-        })
+        Arc::new(Self { source, what: What::BuildInfo })
     }
 
     /// The signal whose query it was; `None` where the backend was asked about itself.

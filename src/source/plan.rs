@@ -28,9 +28,7 @@ impl Limits {
     fn points(&self, series: usize) -> usize {
         let series = series.max(1);
         let by_samples = self.samples_per_request / series;
-        let bytes_left = self
-            .bytes_per_request
-            .saturating_sub(series.saturating_mul(BYTES_PER_SERIES));
+        let bytes_left = self.bytes_per_request.saturating_sub(series.saturating_mul(BYTES_PER_SERIES));
         let by_bytes = bytes_left / series.saturating_mul(BYTES_PER_SAMPLE);
         self.points_per_series.min(by_samples).min(by_bytes).max(1)
     }
@@ -54,10 +52,7 @@ impl TimeRange {
     pub fn last_points(now: Timestamp, delay: Duration, step: Duration, points: u32) -> Self {
         let end = now.minus(delay).align_down(step);
         let back = step.saturating_mul(points.saturating_sub(1));
-        Self {
-            start: end.minus(back),
-            end,
-        }
+        Self { start: end.minus(back), end }
     }
 
     /// The complete steps after the one that was seen last; `None` where there is no new one yet.
@@ -84,9 +79,7 @@ impl TimeRange {
 
     /// Whether both ends are multiples of the step.
     pub fn is_aligned(self, step: Duration) -> bool {
-        [self.start, self.end]
-            .iter()
-            .all(|end| end.align_down(step) == *end)
+        [self.start, self.end].iter().all(|end| end.align_down(step) == *end)
     }
 }
 
@@ -133,10 +126,7 @@ mod tests {
     #[test]
     fn twenty_points_start_nineteen_steps_before_the_end() {
         let range = TimeRange::last_points(Timestamp::from_millis(1_000_007_999), secs(0), secs(15), 20);
-        assert_eq!(
-            (range.start(), range.end()),
-            (at(1_000_005 - 19 * 15), at(1_000_005))
-        );
+        assert_eq!((range.start(), range.end()), (at(1_000_005 - 19 * 15), at(1_000_005)));
         assert_eq!(range.points(secs(15)), 20);
     }
 
@@ -160,11 +150,8 @@ mod tests {
 
     #[test]
     fn a_day_of_five_series_is_one_request_and_a_week_is_four() {
-        let limits = Limits {
-            points_per_series: 11_000,
-            samples_per_request: 1 << 30,
-            bytes_per_request: 1 << 24,
-        };
+        let limits =
+            Limits { points_per_series: 11_000, samples_per_request: 1 << 30, bytes_per_request: 1 << 24 };
         let range = |points| TimeRange::last_points(at(1_700_000_000), secs(0), secs(15), points);
         assert_eq!(chunks(range(5760), secs(15), 5, &limits).len(), 1);
         assert_eq!(chunks(range(11_000), secs(15), 5, &limits).len(), 1);
@@ -173,20 +160,11 @@ mod tests {
 
     #[test]
     fn the_end_of_time_ends_the_chunks() {
-        let limits = Limits {
-            points_per_series: 10,
-            samples_per_request: 10,
-            bytes_per_request: 1 << 20,
-        };
+        let limits = Limits { points_per_series: 10, samples_per_request: 10, bytes_per_request: 1 << 20 };
         let end = Timestamp::from_millis(i64::MAX);
         let range = TimeRange::new(Timestamp::from_millis(i64::MAX - 25), end).unwrap();
         let cut = chunks(range, Duration::from_millis(1), 1, &limits);
-        assert_eq!(
-            cut.iter()
-                .map(|c| c.points(Duration::from_millis(1)))
-                .sum::<u64>(),
-            26
-        );
+        assert_eq!(cut.iter().map(|c| c.points(Duration::from_millis(1))).sum::<u64>(), 26);
     }
 
     proptest! {

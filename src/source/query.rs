@@ -77,10 +77,8 @@ const PROMQL_BYTES_MAX: usize = 8192;
 /// A sentence for the person who wrote the config: what is wrong and a way out.
 pub fn check_promql(text: &str) -> Result<(), String> {
     if text.trim().is_empty() {
-        return Err(
-            "is empty: give a PromQL expression, such as sum by (service) (rate(errors_total[5m]))"
-                .to_owned(),
-        );
+        return Err("is empty: give a PromQL expression, such as sum by (service) (rate(errors_total[5m]))"
+            .to_owned());
     }
     if text.len() > PROMQL_BYTES_MAX {
         return Err(format!(
@@ -96,17 +94,15 @@ pub fn check_promql(text: &str) -> Result<(), String> {
         .unwrap_or_else(|_| Err("the parser gives up on it: write it more simply".to_owned()));
     let expression = parsed.map_err(|error| {
         let error: String = error.chars().take(400).collect();
-        let hint = unclosed(text)
-            .map(|opened| format!(" ({opened} is not closed)"))
-            .unwrap_or_default();
+        let hint = unclosed(text).map(|opened| format!(" ({opened} is not closed)")).unwrap_or_default();
         format!("is not PromQL: {}{hint}", error.trim())
     })?;
     match expression.value_type() {
         ValueType::Vector => Ok(()),
-        ValueType::Matrix => Err(
-            "is a range vector, of which no point can be taken: wrap it in a function, such as rate(...)"
-                .to_owned(),
-        ),
+        ValueType::Matrix => {
+            Err("is a range vector, of which no point can be taken: wrap it in a function, such as rate(...)"
+                .to_owned())
+        }
         ValueType::Scalar => Err(
             "is a scalar, which has no labels and so no service: ask for a metric, or wrap it in vector(...)"
                 .to_owned(),
@@ -118,13 +114,15 @@ pub fn check_promql(text: &str) -> Result<(), String> {
 /// What is known to be more than the parser can take: an escape before a letter beyond ASCII, and a number too large for
 /// the duration that it stands for.
 fn beyond_the_parser(text: &str) -> Option<String> {
-    let escaped = text.chars().zip(text.chars().skip(1)).any(|(first, second)| first == '\\' && !second.is_ascii());
+    let escaped =
+        text.chars().zip(text.chars().skip(1)).any(|(first, second)| first == '\\' && !second.is_ascii());
     if escaped {
         return Some("has a backslash before a letter that is not ASCII: leave the backslash out".to_owned());
     }
     let mut numbers = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '.' || c == '+'));
     let too_large = numbers.find(|word| {
-        word.starts_with(|c: char| c.is_ascii_digit()) && word.parse::<f64>().is_ok_and(|number| number > 1e15)
+        word.starts_with(|c: char| c.is_ascii_digit())
+            && word.parse::<f64>().is_ok_and(|number| number > 1e15)
     })?;
     let shown: String = too_large.chars().take(40).collect();
     Some(format!("has the number {shown}, which is beyond what a query can mean: give one up to 1e15"))
@@ -169,14 +167,8 @@ mod tests {
     fn expressions_that_give_an_instant_vector_pass() {
         check("up", None);
         check("demo_error_rate{service=~\".+\"}", None);
-        check(
-            "sum by (service) (rate(http_requests_total{code=~\"5..\"}[5m]))",
-            None,
-        );
-        check(
-            "histogram_quantile(0.95, sum by (le, service) (rate(x_bucket[5m])))",
-            None,
-        );
+        check("sum by (service) (rate(http_requests_total{code=~\"5..\"}[5m]))", None);
+        check("histogram_quantile(0.95, sum by (le, service) (rate(x_bucket[5m])))", None);
         check("(a / b) > 0.5 or on() vector(1)", None);
         check("max_over_time(rate(x[1m])[10m:1m])", None);
     }
@@ -208,14 +200,7 @@ mod tests {
 
     #[test]
     fn the_deepest_expression_that_passes_the_limit_does_not_overflow_the_stack() {
-        for (start, middle) in [
-            ("1", "+1"),
-            ("x", "+x"),
-            ("", "-"),
-            ("", "("),
-            ("", "sum("),
-            ("", "x[1m:"),
-        ] {
+        for (start, middle) in [("1", "+1"), ("x", "+x"), ("", "-"), ("", "("), ("", "sum("), ("", "x[1m:")] {
             let mut text = start.to_owned();
             text.push_str(&middle.repeat((PROMQL_BYTES_MAX - start.len() - 1) / middle.len()));
             let _ = check_promql(&text);

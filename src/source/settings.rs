@@ -80,13 +80,8 @@ const HEADERS_MAX: usize = 32;
 const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(600);
 const DELAYS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(86_400);
 /// What HTTP itself or the form body decides.
-const HEADERS_TAKEN: [&str; 5] = [
-    "host",
-    "content-type",
-    "content-length",
-    "transfer-encoding",
-    "accept-encoding",
-];
+const HEADERS_TAKEN: [&str; 5] =
+    ["host", "content-type", "content-length", "transfer-encoding", "accept-encoding"];
 
 impl Settings {
     /// Everything that is wrong, in the order of the keys; empty where all is well.
@@ -100,21 +95,12 @@ impl Settings {
         note("headers", self.headers_mistake());
         note("timeout", outside_span(self.timeout, &TIMEOUTS));
         note("query_delay", outside_span(self.query_delay, &DELAYS));
-        note(
-            "requests_per_second",
-            outside(self.requests_per_second as usize, 1..=10_000),
-        );
+        note("requests_per_second", outside(self.requests_per_second as usize, 1..=10_000));
         note("burst", outside(self.burst as usize, 1..=10_000));
         note("retries", outside(self.retries as usize, 0..=10));
         note("series_limit", outside(self.series_limit, 1..=1_000_000));
-        note(
-            "bytes_per_request",
-            outside(self.bytes_per_request, 65_536..=1 << 30),
-        );
-        note(
-            "samples_per_request",
-            outside(self.samples_per_request, 1..=50_000_000),
-        );
+        note("bytes_per_request", outside(self.bytes_per_request, 65_536..=1 << 30));
+        note("samples_per_request", outside(self.samples_per_request, 1..=50_000_000));
         note("points_per_series", outside(self.points_per_series, 1..=11_000));
         found
     }
@@ -135,14 +121,11 @@ impl Settings {
         let mut url = Url::parse(&self.url).map_err(|error| format!("is no URL ({error}): {way_out}"))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(
-                "holds a user or a password: put them under source.auth, the password in a file".to_owned(),
+                "holds a user or a password: put them under source.auth, the password in a file".to_owned()
             );
         }
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return Err(format!(
-                "{:?} is neither http nor https: {way_out}",
-                clip(&self.url)
-            ));
+            return Err(format!("{:?} is neither http nor https: {way_out}", clip(&self.url)));
         }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(format!("has a part after its path ({:?}): {way_out}", url.path()));
@@ -162,9 +145,7 @@ impl Settings {
         self.headers.iter().find_map(|(name, _)| {
             let shown = clip(name);
             let Ok(parsed) = HeaderName::try_from(name.as_str()) else {
-                return Some(format!(
-                    "{shown:?} is no header name: give one such as X-Scope-OrgID"
-                ));
+                return Some(format!("{shown:?} is no header name: give one such as X-Scope-OrgID"));
             };
             if HEADERS_TAKEN.contains(&parsed.as_str()) {
                 return Some(format!("{shown:?} is set by the request itself: leave it out"));
@@ -194,12 +175,8 @@ fn outside(value: usize, allowed: RangeInclusive<usize>) -> Option<String> {
 
 fn outside_span(value: Duration, allowed: &RangeInclusive<Duration>) -> Option<String> {
     let (least, most) = (format_duration(*allowed.start()), format_duration(*allowed.end()));
-    (!allowed.contains(&value)).then(|| {
-        format!(
-            "{} is not allowed: give {least} to {most}",
-            format_duration(value)
-        )
-    })
+    (!allowed.contains(&value))
+        .then(|| format!("{} is not allowed: give {least} to {most}", format_duration(value)))
 }
 
 fn clip(text: &str) -> String {
@@ -261,26 +238,14 @@ mod tests {
 
     #[test]
     fn what_is_no_base_of_an_api_is_refused() {
-        for url in [
-            "",
-            "prometheus:9090",
-            "host",
-            "http://",
-            "http://h/?x=1",
-            "http://h/#x",
-            "file:///etc",
-        ] {
+        for url in ["", "prometheus:9090", "host", "http://", "http://h/?x=1", "http://h/#x", "file:///etc"] {
             check(|s| s.url = url.to_owned(), &["url"]);
         }
     }
 
     #[test]
     fn a_password_in_the_url_is_refused_and_not_shown() {
-        for url in [
-            "http://me:hunter2@host",
-            "http://me:hunter2@host:99999",
-            "ftp://me:hunter2@host",
-        ] {
+        for url in ["http://me:hunter2@host", "http://me:hunter2@host:99999", "ftp://me:hunter2@host"] {
             let mut settings = Settings::for_test(url);
             settings.url = url.to_owned();
             let text = format!("{:?}", settings.mistakes());
@@ -296,9 +261,7 @@ mod tests {
         check(|s| s.headers = header("Content-Type"), &["headers"]);
         check(
             |s| {
-                s.auth = Auth::Bearer {
-                    token: Secret::inline("t"),
-                };
+                s.auth = Auth::Bearer { token: Secret::inline("t") };
                 s.headers = header("Authorization");
             },
             &["headers"],
@@ -307,10 +270,7 @@ mod tests {
 
     #[test]
     fn a_user_that_basic_cannot_carry_is_refused() {
-        let basic = |user: &str| Auth::Basic {
-            user: user.to_owned(),
-            password: Secret::inline("p"),
-        };
+        let basic = |user: &str| Auth::Basic { user: user.to_owned(), password: Secret::inline("p") };
         check(|s| s.auth = basic("me"), &[]);
         check(|s| s.auth = basic("me:you"), &["auth"]);
         check(|s| s.auth = basic(""), &["auth"]);

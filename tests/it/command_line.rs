@@ -63,7 +63,11 @@ fn a_recording_replays_to_one_incident_a_line() {
     assert_eq!(incident["anomalies"][0]["onset"], 1_700_000_600.0);
     assert_eq!(incident["anomalies"][0]["until"], 1_700_000_645.0);
     assert_eq!(incident["diagnoses"][0]["hypotheses"][0]["cause"], "failure");
-    assert_eq!(output.stdout, portent(&["replay", file.to_str().unwrap()]).stdout, "a replay is the same each time");
+    assert_eq!(
+        output.stdout,
+        portent(&["replay", file.to_str().unwrap()]).stdout,
+        "a replay is the same each time"
+    );
 }
 
 #[test]

@@ -137,7 +137,8 @@ async fn a_fault_that_is_posted_opens_an_incident_live() {
     let agent = Agent::start(folder.path(), &config);
     agent.ready().await;
 
-    let body = r#"{"service":"order-service","signal":"latency_p95","shape":"step","factor":15,"duration":"30s"}"#;
+    let body =
+        r#"{"service":"order-service","signal":"latency_p95","shape":"step","factor":15,"duration":"30s"}"#;
     let request = FaultRequest::from_json(body.as_bytes()).unwrap();
     let posted = world.post(request, now_ms()).unwrap();
     let incident = eventually("an incident about the posted fault", || async {

@@ -78,7 +78,8 @@ async fn assert_no_trouble_stands_twice(agent: &Agent, ids: &[&str]) {
             assert_eq!(other, None, "{trouble} stands in two places");
         }
         let events = agent.get(&format!("/api/v1/incidents/{id}/events")).await.unwrap();
-        let openings = events["events"].as_array().unwrap().iter().filter(|e| e["type"] == "incident.opened").count();
+        let openings =
+            events["events"].as_array().unwrap().iter().filter(|e| e["type"] == "incident.opened").count();
         assert_eq!(openings, 1, "incident {id}");
     }
 }

@@ -50,13 +50,17 @@ async fn complete(State(model): State<Model>, Json(request): Json<Value>) -> Res
     match model.behaviour {
         Behaviour::Answers => reply(says(&answer_to(&request)), "stop"),
         Behaviour::Hangs => std::future::pending().await,
-        Behaviour::Refuses => reply(json!({"role": "assistant", "content": null, "refusal": "I will not"}), "stop"),
+        Behaviour::Refuses => {
+            reply(json!({"role": "assistant", "content": null, "refusal": "I will not"}), "stop")
+        }
         Behaviour::IsCutOff => reply(says("{\"hypotheses\":[{\"ti"), "length"),
         Behaviour::TalksProse => reply(says("It is probably the database."), "stop"),
-        Behaviour::TooManyRequests => {
-            (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "3600")], Json(json!({"error": {"message": "slow down"}})))
-                .into_response()
-        }
+        Behaviour::TooManyRequests => (
+            StatusCode::TOO_MANY_REQUESTS,
+            [("retry-after", "3600")],
+            Json(json!({"error": {"message": "slow down"}})),
+        )
+            .into_response(),
         Behaviour::Breaks => (StatusCode::INTERNAL_SERVER_ERROR, "broken").into_response(),
     }
 }
@@ -115,7 +119,8 @@ async fn settled(app: &App) -> Value {
             let id = incident["id"].as_str()?;
             let diagnosis = get(app, &format!("/api/v1/incidents/{id}/diagnosis")).await;
             let Some(diagnosis) = diagnosis else { continue };
-            if diagnosis["author"]["because"] != "model_pending" && diagnosis["revision"].as_u64() >= Some(2) {
+            if diagnosis["author"]["because"] != "model_pending" && diagnosis["revision"].as_u64() >= Some(2)
+            {
                 return Some(diagnosis);
             }
         }
@@ -135,7 +140,8 @@ async fn a_model_that_answers_is_asked_by_schema_and_its_order_is_kept() {
     let (app, _demo, model, _folder) = agent(Behaviour::Answers).await;
     let diagnosis = settled(&app).await;
     assert_eq!(diagnosis["author"]["name"], "test-model", "{diagnosis:#}");
-    let titles: Vec<_> = diagnosis["hypotheses"].as_array().unwrap().iter().map(|h| h["title"].clone()).collect();
+    let titles: Vec<_> =
+        diagnosis["hypotheses"].as_array().unwrap().iter().map(|h| h["title"].clone()).collect();
     assert_eq!(titles, ["A deployment", "The database"]);
     let requests = model.requests.lock().await;
     let request = &requests[0];

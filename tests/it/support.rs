@@ -51,7 +51,10 @@ pub(crate) fn has(program: &str) -> bool {
 
 /// Looks again and again until `seen` gives something, for a minute at most. Between two looks other tasks get their
 /// turn, and HTTP or a file is asked anew: no fixed time is waited.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut seen: impl FnMut() -> F) -> T {
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut seen: impl FnMut() -> F,
+) -> T {
     let begun = Instant::now();
     loop {
         if let Some(found) = seen().await {

@@ -103,17 +103,11 @@ impl Interner {
     }
 
     fn learn(&mut self, text: &str, at: usize) -> Result<Option<Arc<SeriesKey>>, DecodeError> {
-        let labels = labels(text).map_err(|flaw| Flaw {
-            at: at + flaw.at,
-            ..flaw
-        })?;
+        let labels = labels(text).map_err(|flaw| Flaw { at: at + flaw.at, ..flaw })?;
         let service = self.service_label.service_of(&labels);
         let key = service.map(|service| Arc::new(SeriesKey::new(self.signal.clone(), service, labels)));
         if text.len() <= TEXT_BYTES_MAX {
-            let entry = Entry {
-                key: key.clone(),
-                answer: self.answer,
-            };
+            let entry = Entry { key: key.clone(), answer: self.answer };
             self.by_text.insert(text.into(), entry);
         }
         Ok(key)

@@ -77,14 +77,8 @@ impl From<Flaw> for DecodeError {
 /// bytes are.
 pub fn decode(body: &[u8], interner: &mut Interner, series_limit: usize) -> Result<Answer, DecodeError> {
     let text = std::str::from_utf8(body).map_err(|error| match error.error_len() {
-        Some(_) => Flaw {
-            at: error.valid_up_to(),
-            because: "the text is not UTF-8",
-        },
-        None => Flaw {
-            at: body.len(),
-            because: "the text ends too early",
-        },
+        Some(_) => Flaw { at: error.valid_up_to(), because: "the text is not UTF-8" },
+        None => Flaw { at: body.len(), because: "the text ends too early" },
     })?;
     interner.begin_answer();
     let batch = Batch::new(interner.signal().clone());
@@ -92,22 +86,11 @@ pub fn decode(body: &[u8], interner: &mut Interner, series_limit: usize) -> Resu
         interner,
         series_limit,
         series: 0,
-        answer: Answer {
-            batch,
-            warnings: Vec::new(),
-            bytes: body.len(),
-            not_values: 0,
-            without_service: 0,
-        },
+        answer: Answer { batch, warnings: Vec::new(), bytes: body.len(), not_values: 0, without_service: 0 },
         warnings_seen: 0,
     };
     let outcome = reader.document(Scanner::new(text));
-    let Reader {
-        interner,
-        mut answer,
-        warnings_seen,
-        ..
-    } = reader;
+    let Reader { interner, mut answer, warnings_seen, .. } = reader;
     interner.end_answer();
     outcome?;
     let more = warnings_seen.saturating_sub(WARNINGS_MAX);
@@ -158,10 +141,7 @@ impl Reader<'_> {
         scanner.finish()?;
         envelope.verdict(&scanner)?;
         if self.series > self.series_limit {
-            return Err(DecodeError::SeriesLimit {
-                found: self.series,
-                limit: self.series_limit,
-            });
+            return Err(DecodeError::SeriesLimit { found: self.series, limit: self.series_limit });
         }
         Ok(())
     }
@@ -177,9 +157,7 @@ impl Reader<'_> {
                 continue;
             };
             if self.warnings_seen < WARNINGS_MAX {
-                self.answer
-                    .warnings
-                    .push(clip(&text.resolve()?, WARNING_CHARS_MAX));
+                self.answer.warnings.push(clip(&text.resolve()?, WARNING_CHARS_MAX));
             }
             self.warnings_seen += 1;
         }
@@ -196,9 +174,7 @@ impl Reader<'_> {
                 "resultType" => {
                     let found = scanner.string()?.resolve()?;
                     if found != "matrix" {
-                        return Err(DecodeError::ResultType {
-                            found: clip(&found, 80),
-                        });
+                        return Err(DecodeError::ResultType { found: clip(&found, 80) });
                     }
                     typed = true;
                 }
@@ -329,11 +305,7 @@ impl Envelope<'_> {
                 error_type: text(self.error_type, "error")?,
                 text: text(self.error, "no reason given")?,
             }),
-            _ => Err(Flaw {
-                at: status.at(),
-                because: "\"status\" is neither success nor error",
-            }
-            .into()),
+            _ => Err(Flaw { at: status.at(), because: "\"status\" is neither success nor error" }.into()),
         }
     }
 }
@@ -359,8 +331,5 @@ fn count(scanner: &mut Scanner<'_>) -> Result<usize, Flaw> {
 
 /// At most so many characters, none of which moves a terminal's cursor.
 fn clip(text: &str, chars: usize) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(chars)
-        .collect()
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(chars).collect()
 }

@@ -22,11 +22,7 @@ pub(super) struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self {
-            text,
-            body: text.as_bytes(),
-            at: 0,
-        }
+        Self { text, body: text.as_bytes(), at: 0 }
     }
 
     /// A scanner of the same text that stands elsewhere.
@@ -50,11 +46,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn expected(&self, because: &'static str) -> Flaw {
-        self.flaw(if self.at >= self.body.len() {
-            "the text ends too early"
-        } else {
-            because
-        })
+        self.flaw(if self.at >= self.body.len() { "the text ends too early" } else { because })
     }
 
     /// The next byte that is not white space; the scanner then stands on it.
@@ -181,11 +173,7 @@ impl<'a> Scanner<'a> {
         while let Some(b'0'..=b'9') = self.body.get(self.at) {
             self.at += 1;
         }
-        if self.at == start {
-            Err(self.expected("a number is expected"))
-        } else {
-            Ok(())
-        }
+        if self.at == start { Err(self.expected("a number is expected")) } else { Ok(()) }
     }
 
     /// Takes a pair of a time in Unix seconds and a value in a string.
@@ -212,11 +200,7 @@ impl<'a> Scanner<'a> {
         let ends = after.get(length..length + 2) == Some(b"\"]");
         let start = self.body.len() - after.len();
         let value = self.text.get(start..start + length)?.parse().ok()?;
-        ends.then_some((
-            Timestamp::from_millis(millis),
-            value,
-            start + length + 2 - self.at,
-        ))
+        ends.then_some((Timestamp::from_millis(millis), value, start + length + 2 - self.at))
     }
 
     #[cold]
@@ -232,9 +216,7 @@ impl<'a> Scanner<'a> {
     fn odd_timestamp(&mut self) -> Result<Timestamp, Flaw> {
         self.peek();
         let flaw = self.flaw("a time is no number of seconds");
-        let digits = self
-            .number()
-            .map_err(|inner| if inner.at > flaw.at { inner } else { flaw })?;
+        let digits = self.number().map_err(|inner| if inner.at > flaw.at { inner } else { flaw })?;
         let seconds = digits.parse::<f64>().ok();
         seconds.and_then(Timestamp::from_seconds).ok_or(flaw)
     }
@@ -271,9 +253,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn open(&mut self, depth: usize) -> Result<usize, Flaw> {
-        let left = depth
-            .checked_sub(1)
-            .ok_or_else(|| self.flaw("values are nested too deep"))?;
+        let left = depth.checked_sub(1).ok_or_else(|| self.flaw("values are nested too deep"))?;
         self.at += 1;
         Ok(left)
     }
@@ -341,10 +321,7 @@ fn eight_digits(digits: [u8; 8]) -> Option<i64> {
         return None;
     }
     let pairs = low.wrapping_mul(10).wrapping_add(low >> 8);
-    let (outer, inner) = (
-        pairs & 0x0000_00ff_0000_00ff,
-        (pairs >> 16) & 0x0000_00ff_0000_00ff,
-    );
+    let (outer, inner) = (pairs & 0x0000_00ff_0000_00ff, (pairs >> 16) & 0x0000_00ff_0000_00ff);
     let outer = outer.wrapping_mul(0x000f_4240_0000_0064);
     let inner = inner.wrapping_mul(0x0000_2710_0000_0001);
     i64::try_from(outer.wrapping_add(inner) >> 32).ok()
@@ -365,7 +342,5 @@ fn next_quote(text: &[u8]) -> Option<usize> {
         }
     }
     let start = text.len() - tail.len();
-    tail.iter()
-        .position(|byte| *byte == b'"')
-        .map(|place| start + place)
+    tail.iter().position(|byte| *byte == b'"').map(|place| start + place)
 }

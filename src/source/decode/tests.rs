@@ -18,17 +18,8 @@ fn read(body: &str) -> Result<Answer, DecodeError> {
 /// `service{other labels} time=value ...`, a row a line.
 fn show(answer: &Answer) -> String {
     let rows = answer.batch.rows().map(|row| {
-        let samples = row
-            .times_ms
-            .iter()
-            .zip(row.values)
-            .map(|(at, value)| format!(" {at}={value}"));
-        format!(
-            "{}{}{}",
-            row.key.service,
-            row.key.labels,
-            samples.collect::<String>()
-        )
+        let samples = row.times_ms.iter().zip(row.values).map(|(at, value)| format!(" {at}={value}"));
+        format!("{}{}{}", row.key.service, row.key.labels, samples.collect::<String>())
     });
     rows.collect::<Vec<_>>().join("\n")
 }
@@ -37,11 +28,7 @@ fn show(answer: &Answer) -> String {
 fn check(body: &str, rows: &[&str], not_values: usize, without_service: usize) {
     let answer = read(body).unwrap();
     assert_eq!(show(&answer), rows.join("\n"), "{body}");
-    assert_eq!(
-        (answer.not_values, answer.without_service),
-        (not_values, without_service),
-        "{body}"
-    );
+    assert_eq!((answer.not_values, answer.without_service), (not_values, without_service), "{body}");
     assert_eq!(answer.bytes, body.len());
 }
 
@@ -91,10 +78,7 @@ fn escapes_in_labels_are_resolved() {
     );
     let answer = read(&body).unwrap();
     let row = answer.batch.rows().next().unwrap();
-    assert_eq!(
-        row.key.labels.get("path"),
-        Some("\"\\/\u{8}\u{c}\n\r\t\u{e9}\u{1f600}\u{e9}")
-    );
+    assert_eq!(row.key.labels.get("path"), Some("\"\\/\u{8}\u{c}\n\r\t\u{e9}\u{1f600}\u{e9}"));
     assert_eq!(row.values, [2.0]);
 }
 
@@ -106,12 +90,7 @@ fn what_is_no_value_is_left_out_and_counted() {
         4,
         0,
     );
-    check(
-        &series(r#"[2,"1"],[2,"2"],[1,"3"]"#),
-        &[r#"a{service="a"} 2000=1"#],
-        2,
-        0,
-    );
+    check(&series(r#"[2,"1"],[2,"2"],[1,"3"]"#), &[r#"a{service="a"} 2000=1"#], 2, 0);
     let histograms = matrix(r#"{"metric":{"service":"a"},"histograms":[[1,{"count":"2"}],[2,{}]]}"#);
     check(&histograms, &[r#"a{service="a"}"#], 2, 0);
 }
@@ -139,10 +118,7 @@ fn a_series_without_the_service_label_is_left_out_and_counted() {
 #[test]
 fn the_same_labels_twice_are_refused_by_name() {
     let twice = r#"{"metric":{"service":"a"},"values":[[1,"1"]]}"#;
-    refused(
-        &matrix(&format!("{twice},{twice}")),
-        r#"two series with the same labels {service="a"}"#,
-    );
+    refused(&matrix(&format!("{twice},{twice}")), r#"two series with the same labels {service="a"}"#);
     let named =
         |name: &str| format!(r#"{{"metric":{{"__name__":"{name}","service":"a"}},"values":[[1,"1"]]}}"#);
     refused(&matrix(&format!("{},{}", named("x"), named("y"))), "same labels");
@@ -155,9 +131,8 @@ fn the_same_labels_twice_are_refused_by_name() {
 
 #[test]
 fn too_many_series_are_refused_with_their_number() {
-    let many: Vec<String> = (0..7)
-        .map(|n| format!(r#"{{"metric":{{"service":"s{n}"}},"values":[[1,"1"]]}}"#))
-        .collect();
+    let many: Vec<String> =
+        (0..7).map(|n| format!(r#"{{"metric":{{"service":"s{n}"}},"values":[[1,"1"]]}}"#)).collect();
     let body = matrix(&many.join(","));
     let error = decode(body.as_bytes(), &mut interner(), 5).unwrap_err();
     assert_eq!(error, DecodeError::SeriesLimit { found: 7, limit: 5 });
@@ -192,10 +167,7 @@ fn what_is_malformed_is_told_with_its_byte() {
     refused(r#"{"status":"ok"}"#, "neither success nor error at byte 11");
     refused(&matrix("{}"), "a series has no \"metric\"");
     refused(&matrix("1"), "a series is no object");
-    refused(
-        &matrix(r#"{"metric":{"a":1}}"#),
-        "a string is expected at byte 75",
-    );
+    refused(&matrix(r#"{"metric":{"a":1}}"#), "a string is expected at byte 75");
     refused(&matrix(r#"{"metric":[]}"#), "labels are no object");
     refused(&series(r#"[1,2]"#), "a string is expected");
     refused(&series(r#"["1","2"]"#), "a time is no number");
@@ -206,22 +178,10 @@ fn what_is_malformed_is_told_with_its_byte() {
     refused(&series(r#"[1,"2"],"#), "followed by no element");
     refused(&series(r#"[1,"2"][1,"2"]"#), "neither a comma nor its end");
     refused(&(matrix("") + "x"), "follows the end");
-    refused(
-        &matrix(r#"{"metric":{"service":"\ud800"}}"#),
-        "escape that JSON does not know",
-    );
-    refused(
-        &matrix(r#"{"metric":{"service":"\u+123"}}"#),
-        "escape that JSON does not know",
-    );
-    refused(
-        &matrix("{\"metric\":{\"service\":\"\n\"}}"),
-        "bare control character",
-    );
-    refused(
-        r#"{"status":"success","data":{"resultType":"matrix","result":{}}}"#,
-        "result is no array",
-    );
+    refused(&matrix(r#"{"metric":{"service":"\ud800"}}"#), "escape that JSON does not know");
+    refused(&matrix(r#"{"metric":{"service":"\u+123"}}"#), "escape that JSON does not know");
+    refused(&matrix("{\"metric\":{\"service\":\"\n\"}}"), "bare control character");
+    refused(r#"{"status":"success","data":{"resultType":"matrix","result":{}}}"#, "result is no array");
 }
 
 #[test]
@@ -230,22 +190,13 @@ fn bytes_that_are_no_utf_8_are_refused() {
     let place = body.iter().position(|byte| *byte == b'X').unwrap();
     body[place] = 0xff;
     let error = decode(&body, &mut interner(), 10).unwrap_err();
-    assert_eq!(
-        error,
-        DecodeError::Malformed(Flaw {
-            at: place,
-            because: "the text is not UTF-8"
-        })
-    );
+    assert_eq!(error, DecodeError::Malformed(Flaw { at: place, because: "the text is not UTF-8" }));
 }
 
 #[test]
 fn deep_nesting_is_refused_and_does_not_overflow_the_stack() {
     for (open, depth) in [("[", 1_000_000), (r#"{"a":"#, 300_000)] {
-        refused(
-            &format!(r#"{{"status":"success","x":{}"#, open.repeat(depth)),
-            "nested too deep",
-        );
+        refused(&format!(r#"{{"status":"success","x":{}"#, open.repeat(depth)), "nested too deep");
     }
     let fine = format!(r#"{{"x":{}{},"status":"error"}}"#, "[".repeat(60), "]".repeat(60));
     refused(&fine, "no reason given");
@@ -259,31 +210,21 @@ fn warnings_are_kept_within_bounds() {
     assert_eq!(answer.warnings.len(), 17);
     assert_eq!(answer.warnings[16], "and 5 more");
     assert!(answer.warnings.iter().all(|text| text.chars().count() <= 512));
-    assert!(
-        read(&matrix("").replacen('{', r#"{"warnings":null,"#, 1))
-            .unwrap()
-            .warnings
-            .is_empty()
-    );
+    assert!(read(&matrix("").replacen('{', r#"{"warnings":null,"#, 1)).unwrap().warnings.is_empty());
 }
 
 #[test]
 fn the_same_spelling_gives_the_same_key_and_memory_stays_bounded() {
     let mut interner = Interner::new(SignalName::new("s"), "service".parse().unwrap(), 10);
     let body = |from: usize| {
-        let series: Vec<String> = (from..from + 8)
-            .map(|n| format!(r#"{{"metric":{{"service":"s{n}"}},"values":[]}}"#))
-            .collect();
+        let series: Vec<String> =
+            (from..from + 8).map(|n| format!(r#"{{"metric":{{"service":"s{n}"}},"values":[]}}"#)).collect();
         matrix(&series.join(","))
     };
     let first = decode(body(0).as_bytes(), &mut interner, 10).unwrap();
     let again = decode(body(0).as_bytes(), &mut interner, 10).unwrap();
     let pairs = first.batch.rows().zip(again.batch.rows());
-    assert!(
-        pairs
-            .into_iter()
-            .all(|(one, other)| std::sync::Arc::ptr_eq(one.key, other.key))
-    );
+    assert!(pairs.into_iter().all(|(one, other)| std::sync::Arc::ptr_eq(one.key, other.key)));
     for n in 1..100 {
         decode(body(n * 8).as_bytes(), &mut interner, 10).unwrap();
         assert!(interner.len() <= 10, "{}", interner.len());
@@ -318,16 +259,8 @@ fn by_serde(body: &str) -> Vec<Row> {
 
 fn by_columns(answer: &Answer) -> Vec<Row> {
     let rows = answer.batch.rows().map(|row| {
-        let labels = row
-            .key
-            .labels
-            .iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let samples = row
-            .times_ms
-            .iter()
-            .zip(row.values)
-            .map(|(at, value)| (*at, value.to_bits()));
+        let labels = row.key.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let samples = row.times_ms.iter().zip(row.values).map(|(at, value)| (*at, value.to_bits()));
         (labels.collect(), samples.collect())
     });
     rows.collect()
@@ -350,19 +283,13 @@ fn value() -> impl Strategy<Value = String> {
 fn body() -> impl Strategy<Value = String> {
     let label = ("[a-z_]{1,6}", "\\PC{0,8}|[\"\\\\\n\t\u{1}\u{1f600}]{1,4}");
     let samples = proptest::collection::vec((1_i64..100_000, value()), 0..12);
-    let one = (
-        proptest::collection::btree_map(label.0, label.1, 0..4),
-        samples,
-        any::<bool>(),
-        any::<bool>(),
-    );
+    let one =
+        (proptest::collection::btree_map(label.0, label.1, 0..4), samples, any::<bool>(), any::<bool>());
     (proptest::collection::vec(one, 0..6), any::<bool>()).prop_map(|(series, pretty)| {
         let mut result = Vec::new();
         for (place, (labels, samples, late, named)) in series.into_iter().enumerate() {
-            let mut metric: serde_json::Map<String, Value> = labels
-                .into_iter()
-                .map(|(name, value)| (name, Value::String(value)))
-                .collect();
+            let mut metric: serde_json::Map<String, Value> =
+                labels.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
             metric.insert("service".to_owned(), format!("s{place}").into());
             if named {
                 metric.insert("__name__".to_owned(), "up".into());

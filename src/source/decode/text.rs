@@ -40,19 +40,12 @@ impl<'a> Text<'a> {
 
     /// The text with its escapes resolved.
     pub(super) fn resolve(&self) -> Result<Cow<'a, str>, Flaw> {
-        if self.escaped {
-            self.unescape(self.raw).map(Cow::Owned)
-        } else {
-            Ok(Cow::Borrowed(self.raw))
-        }
+        if self.escaped { self.unescape(self.raw).map(Cow::Owned) } else { Ok(Cow::Borrowed(self.raw)) }
     }
 
     /// The number that the text spells; infinities and `NaN` included, as Prometheus spells them.
     pub(super) fn number(&self) -> Result<f64, Flaw> {
-        let flaw = Flaw {
-            at: self.at,
-            because: "a sample's value is no number",
-        };
+        let flaw = Flaw { at: self.at, because: "a sample's value is no number" };
         self.resolve()?.parse().map_err(|_| flaw)
     }
 
@@ -63,10 +56,7 @@ impl<'a> Text<'a> {
             let (before, escape) = rest.split_at(slash);
             resolved.push_str(before);
             let at = self.at + text.len() - escape.len();
-            let flaw = Flaw {
-                at,
-                because: "a string holds an escape that JSON does not know",
-            };
+            let flaw = Flaw { at, because: "a string holds an escape that JSON does not know" };
             let (c, length) = unescape_one(escape).ok_or(flaw)?;
             resolved.push(c);
             rest = escape.get(length..).ok_or(flaw)?;

@@ -30,18 +30,13 @@ impl Exchange {
         if !response.status().is_success() {
             return Err(self.refusal(response).await);
         }
-        let content_type = header(&response, CONTENT_TYPE.as_str())
-            .unwrap_or("no content type")
-            .to_owned();
+        let content_type = header(&response, CONTENT_TYPE.as_str()).unwrap_or("no content type").to_owned();
         let body = self.read(response).await?;
         match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
             Some(b'{') => Ok(body),
             Some(_) => {
                 let content_type = shown(&content_type);
-                Err(SourceError::NotJson {
-                    asked: Arc::clone(&self.asked),
-                    content_type,
-                })
+                Err(SourceError::NotJson { asked: Arc::clone(&self.asked), content_type })
             }
             None => Err(SourceError::NotJson {
                 asked: Arc::clone(&self.asked),
@@ -51,10 +46,8 @@ impl Exchange {
     }
 
     async fn read(&self, mut response: Response) -> Result<Vec<u8>, SourceError> {
-        let too_large = || SourceError::TooLarge {
-            asked: Arc::clone(&self.asked),
-            limit_bytes: self.bytes_max,
-        };
+        let too_large =
+            || SourceError::TooLarge { asked: Arc::clone(&self.asked), limit_bytes: self.bytes_max };
         let declared = usize::try_from(response.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
         if declared > self.bytes_max {
             return Err(too_large());
@@ -102,15 +95,9 @@ impl Exchange {
     pub(super) fn failure(&self, error: &reqwest::Error) -> SourceError {
         let asked = Arc::clone(&self.asked);
         if error.is_timeout() {
-            return SourceError::Timeout {
-                asked,
-                after: self.timeout,
-            };
+            return SourceError::Timeout { asked, after: self.timeout };
         }
-        SourceError::Connect {
-            asked,
-            because: innermost(error),
-        }
+        SourceError::Connect { asked, because: innermost(error) }
     }
 }
 
@@ -176,8 +163,5 @@ fn without_query(location: &str) -> String {
 }
 
 fn shown(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(REFUSAL_CHARS_MAX)
-        .collect()
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REFUSAL_CHARS_MAX).collect()
 }

@@ -96,9 +96,7 @@ impl Prometheus {
             interners: Mutex::new(BTreeMap::new()),
             base,
         };
-        Ok(Self {
-            shared: Arc::new(shared),
-        })
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// The backend's URL, for logs and status.
@@ -113,15 +111,10 @@ impl Prometheus {
     /// Names the source, the query and what happened; see [`SourceError`].
     pub async fn range(&self, query: &SignalQuery, range: TimeRange) -> Result<Answer, SourceError> {
         let asked = Asked::query(Arc::clone(&self.shared.name), query);
-        let form = RangeForm::new(query, range).map_err(|because| SourceError::Query {
-            asked: Arc::clone(&asked),
-            because,
-        })?;
+        let form = RangeForm::new(query, range)
+            .map_err(|because| SourceError::Query { asked: Arc::clone(&asked), because })?;
         let exchange = self.exchange(&asked);
-        let body = with_retries(&self.shared.settings, &asked, || {
-            self.range_once(&exchange, &form)
-        })
-        .await?;
+        let body = with_retries(&self.shared.settings, &asked, || self.range_once(&exchange, &form)).await?;
         self.decode(asked, query, body).await
     }
 
@@ -134,14 +127,8 @@ impl Prometheus {
         let exchange = self.exchange(&asked);
         let body = with_retries(&self.shared.settings, &asked, || self.build_info_once(&exchange)).await?;
         let answer: BuildInfoAnswer = serde_json::from_slice(&body).map_err(|error| {
-            let flaw = Flaw {
-                at: byte_of(&body, &error),
-                because: "no build information is found",
-            };
-            SourceError::Decode {
-                asked,
-                because: DecodeError::Malformed(flaw),
-            }
+            let flaw = Flaw { at: byte_of(&body, &error), because: "no build information is found" };
+            SourceError::Decode { asked, because: DecodeError::Malformed(flaw) }
         })?;
         Ok(answer.data)
     }
@@ -157,19 +144,13 @@ impl Prometheus {
 
     async fn range_once(&self, exchange: &Exchange, form: &RangeForm<'_>) -> Result<Vec<u8>, SourceError> {
         let timeout = millis(exchange.timeout);
-        let mut request = self
-            .shared
-            .api
-            .query_range(form.promql, form.start, form.end, form.step)
-            .timeout(timeout);
+        let mut request =
+            self.shared.api.query_range(form.promql, form.start, form.end, form.step).timeout(timeout);
         for (name, value) in &self.prepare(exchange).await? {
             request = request.header(name.clone(), value.clone());
         }
         let response = request.post_raw().await.map_err(|error| {
-            match error
-                .source()
-                .and_then(|inner| inner.downcast_ref::<reqwest::Error>())
-            {
+            match error.source().and_then(|inner| inner.downcast_ref::<reqwest::Error>()) {
                 Some(inner) => exchange.failure(inner),
                 None => SourceError::Connect {
                     asked: Arc::clone(&exchange.asked),
@@ -182,15 +163,10 @@ impl Prometheus {
 
     async fn build_info_once(&self, exchange: &Exchange) -> Result<Vec<u8>, SourceError> {
         let mut url = self.shared.base.clone();
-        url.set_path(&format!(
-            "{}/api/v1/status/buildinfo",
-            url.path().trim_end_matches('/')
-        ));
+        url.set_path(&format!("{}/api/v1/status/buildinfo", url.path().trim_end_matches('/')));
         let headers = self.prepare(exchange).await?;
         let response = self.shared.http.get(url).headers(headers).send().await;
-        exchange
-            .body(response.map_err(|error| exchange.failure(&error))?)
-            .await
+        exchange.body(response.map_err(|error| exchange.failure(&error))?).await
     }
 
     /// Waits for a turn and reads the secrets.
@@ -198,18 +174,11 @@ impl Prometheus {
         let asked = Arc::clone(&exchange.asked);
         let turn = tokio::time::timeout(exchange.timeout, self.shared.turns.until_ready());
         if turn.await.is_err() {
-            return Err(SourceError::RateLimit {
-                asked,
-                after: exchange.timeout,
-            });
+            return Err(SourceError::RateLimit { asked, after: exchange.timeout });
         }
         let shared = Arc::clone(&self.shared);
         let read = tokio::task::spawn_blocking(move || headers(&shared.http, &shared.settings, &asked));
-        read.await.unwrap_or_else(|_| {
-            Err(SourceError::Worker {
-                asked: Arc::clone(&exchange.asked),
-            })
-        })
+        read.await.unwrap_or_else(|_| Err(SourceError::Worker { asked: Arc::clone(&exchange.asked) }))
     }
 
     /// Decodes on a blocking thread, so that a large answer holds up no request.
@@ -235,11 +204,7 @@ impl Prometheus {
     /// Takes the signal's interner out, so that no lock is held while an answer is decoded. A second call for the same
     /// signal meanwhile starts with an empty one.
     fn borrow_interner(&self, query: &SignalQuery) -> Interner {
-        let mut interners = self
-            .shared
-            .interners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut interners = self.shared.interners.lock().unwrap_or_else(PoisonError::into_inner);
         match interners.remove(&query.signal) {
             Some(interner) if interner.is_for(&query.signal, &query.service_label) => interner,
             Some(_) | None => Interner::new(
@@ -251,14 +216,8 @@ impl Prometheus {
     }
 
     fn give_back(&self, query: &SignalQuery, interner: Interner) {
-        let mut interners = self
-            .shared
-            .interners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let knows_less = interners
-            .get(&query.signal)
-            .is_none_or(|held| held.len() <= interner.len());
+        let mut interners = self.shared.interners.lock().unwrap_or_else(PoisonError::into_inner);
+        let knows_less = interners.get(&query.signal).is_none_or(|held| held.len() <= interner.len());
         if knows_less && (interners.len() < INTERNERS_MAX || interners.contains_key(&query.signal)) {
             interners.insert(query.signal.clone(), interner);
         }
@@ -278,15 +237,11 @@ impl<'q> RangeForm<'q> {
         let step = query.step;
         if step < Duration::from_secs(1) || step.subsec_nanos() != 0 {
             let shown = format_duration(step);
-            return Err(format!(
-                "its step of {shown} is no whole number of seconds: give one, such as 15s"
-            ));
+            return Err(format!("its step of {shown} is no whole number of seconds: give one, such as 15s"));
         }
         if !range.is_aligned(step) {
             let (start, end, step) = (range.start(), range.end(), format_duration(step));
-            return Err(format!(
-                "its range from {start} to {end} is not aligned to the step of {step}"
-            ));
+            return Err(format!("its range from {start} to {end} is not aligned to the step of {step}"));
         }
         Ok(Self {
             promql: &query.promql,

@@ -27,20 +27,14 @@ pub(super) fn http_client(settings: &Settings, base: &Url) -> Result<reqwest::Cl
         builder = builder.tls_certs_only([]);
     }
     builder.build().map_err(|error| {
-        let because = format!(
-            "no HTTP client can be built: {}",
-            super::answer::innermost(&error)
-        );
+        let because = format!("no HTTP client can be built: {}", super::answer::innermost(&error));
         SourceError::Settings(Mistake { key: "url", because })
     })
 }
 
 fn is_loopback(base: &Url) -> bool {
     let host = base.host_str().unwrap_or_default();
-    let address = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .parse::<std::net::IpAddr>();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
@@ -59,10 +53,7 @@ pub(super) fn headers(
             headers.insert(AUTHORIZATION, basic(http, user, &password, asked)?);
         }
         Auth::Bearer { token } => {
-            headers.insert(
-                AUTHORIZATION,
-                secret_value("authorization", "Bearer ", token, asked)?,
-            );
+            headers.insert(AUTHORIZATION, secret_value("authorization", "Bearer ", token, asked)?);
         }
     }
     for (name, secret) in &settings.headers {
@@ -93,28 +84,17 @@ fn basic(
     password: &SecretString,
     asked: &Arc<Asked>,
 ) -> Result<HeaderValue, SourceError> {
-    let request = http
-        .get("http://localhost")
-        .basic_auth(user, Some(expose(password)))
-        .build();
-    let value = request
-        .ok()
-        .and_then(|mut request| request.headers_mut().remove(AUTHORIZATION));
+    let request = http.get("http://localhost").basic_auth(user, Some(expose(password))).build();
+    let value = request.ok().and_then(|mut request| request.headers_mut().remove(AUTHORIZATION));
     let mut value = value.ok_or_else(|| secret_text("authorization", asked))?;
     value.set_sensitive(true);
     Ok(value)
 }
 
 fn read(secret: &Secret, asked: &Arc<Asked>) -> Result<SecretString, SourceError> {
-    secret.read().map_err(|because| SourceError::Secret {
-        asked: Arc::clone(asked),
-        because,
-    })
+    secret.read().map_err(|because| SourceError::Secret { asked: Arc::clone(asked), because })
 }
 
 fn secret_text(header: &str, asked: &Arc<Asked>) -> SourceError {
-    SourceError::SecretText {
-        asked: Arc::clone(asked),
-        header: header.to_owned(),
-    }
+    SourceError::SecretText { asked: Arc::clone(asked), header: header.to_owned() }
 }

@@ -16,10 +16,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// The time that a call may take over all attempts and pauses.
 pub(super) fn whole(settings: &Settings) -> Duration {
     let pauses = PAUSE_MAX.saturating_mul(2).saturating_mul(settings.retries);
-    settings
-        .timeout
-        .saturating_mul(settings.retries.saturating_add(1))
-        .saturating_add(pauses)
+    settings.timeout.saturating_mul(settings.retries.saturating_add(1)).saturating_add(pauses)
 }
 
 /// Calls until it succeeds, fails for good, has been called `retries` times more, or the time over all is up.
@@ -37,17 +34,11 @@ where
         .with_max_delay(PAUSE_MAX)
         .with_max_times(settings.retries as usize)
         .with_jitter();
-    let attempts = attempt
-        .retry(pauses)
-        .when(SourceError::is_retryable)
-        .adjust(pause);
+    let attempts = attempt.retry(pauses).when(SourceError::is_retryable).adjust(pause);
     let after = whole(settings);
     match tokio::time::timeout(after, attempts).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(SourceError::Timeout {
-            asked: Arc::clone(asked),
-            after,
-        }),
+        Err(_) => Err(SourceError::Timeout { asked: Arc::clone(asked), after }),
     }
 }
 
@@ -67,12 +58,7 @@ mod tests {
     fn check(retry_after: Option<u32>, proposed: Option<Duration>, expected: Option<Duration>) {
         let asked = Asked::build_info("http://host".into());
         let retry_after = retry_after.map(|seconds| SECOND * seconds);
-        let error = SourceError::Status {
-            asked,
-            status: 429,
-            because: String::new(),
-            retry_after,
-        };
+        let error = SourceError::Status { asked, status: 429, because: String::new(), retry_after };
         assert_eq!(pause(&error, proposed), expected);
     }
 

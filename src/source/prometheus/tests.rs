@@ -39,13 +39,9 @@ fn json(status: u16, body: &str) -> ResponseTemplate {
 async fn server(answers: &[ResponseTemplate]) -> MockServer {
     let server = MockServer::start().await;
     for (place, answer) in answers.iter().enumerate() {
-        let mock = Mock::given(method("POST"))
-            .and(path(QUERY_RANGE))
-            .respond_with(answer.clone());
+        let mock = Mock::given(method("POST")).and(path(QUERY_RANGE)).respond_with(answer.clone());
         let last = place + 1 == answers.len();
-        if last { mock } else { mock.up_to_n_times(1) }
-            .mount(&server)
-            .await;
+        if last { mock } else { mock.up_to_n_times(1) }.mount(&server).await;
     }
     server
 }
@@ -66,30 +62,20 @@ fn check(
     requests: usize,
     expected: Result<(), (&str, &[&str])>,
 ) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (outcome, seen, uri) = runtime.block_on(async {
         let server = server(answers).await;
         let mut settings = Settings::for_test(&server.uri());
         change(&mut settings);
         let outcome = ask(&settings).await;
-        (
-            outcome,
-            server.received_requests().await.unwrap().len(),
-            server.uri(),
-        )
+        (outcome, server.received_requests().await.unwrap().len(), server.uri())
     });
     match (outcome, expected) {
         (Ok(answer), Ok(())) => assert_eq!(answer.batch.sample_count(), 1),
         (Err(error), Err((kind, words))) => {
             let text = error.to_string();
             assert_eq!(error.kind(), kind, "{text}");
-            assert!(
-                text.starts_with(&format!("source {uri}: query \"sum by")),
-                "{text}"
-            );
+            assert!(text.starts_with(&format!("source {uri}: query \"sum by")), "{text}");
             for word in words.iter().chain(&["signal errors"]) {
                 assert!(text.contains(word), "{text} lacks {word}");
             }
@@ -104,18 +90,13 @@ async fn the_query_goes_out_as_an_aligned_form() {
     let server = MockServer::start().await;
     Mock::given(method("POST"))
         .and(path("/prometheus/api/v1/query_range"))
-        .and(header(
-            "user-agent",
-            concat!("portent/", env!("CARGO_PKG_VERSION")),
-        ))
+        .and(header("user-agent", concat!("portent/", env!("CARGO_PKG_VERSION"))))
         .and(header("content-type", "application/x-www-form-urlencoded"))
         .respond_with(json(200, ONE_SERIES))
         .mount(&server)
         .await;
     for prefix in ["/prometheus", "/prometheus/"] {
-        let answer = ask(&Settings::for_test(&format!("{}{prefix}", server.uri())))
-            .await
-            .unwrap();
+        let answer = ask(&Settings::for_test(&format!("{}{prefix}", server.uri()))).await.unwrap();
         assert_eq!((answer.batch.sample_count(), answer.bytes), (1, ONE_SERIES.len()));
     }
     let sent = &server.received_requests().await.unwrap()[0];
@@ -129,16 +110,10 @@ async fn the_query_goes_out_as_an_aligned_form() {
         ("step", "15"),
         ("timeout", "10000ms"),
     ];
-    assert_eq!(
-        pairs,
-        expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
-    );
+    assert_eq!(pairs, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     assert!(!sent.headers.contains_key("authorization"));
     assert!(
-        !sent
-            .headers
-            .get("accept-encoding")
-            .is_some_and(|kinds| kinds.to_str().unwrap().contains("gzip"))
+        !sent.headers.get("accept-encoding").is_some_and(|kinds| kinds.to_str().unwrap().contains("gzip"))
     );
 }
 
@@ -152,59 +127,36 @@ async fn secrets_come_from_files_and_are_read_anew() {
         Secret::File(path)
     };
     let mut settings = Settings::for_test(&server.uri());
-    settings.auth = Auth::Basic {
-        user: "me".to_owned(),
-        password: file("password", "open sesame\n"),
-    };
+    settings.auth = Auth::Basic { user: "me".to_owned(), password: file("password", "open sesame\n") };
     settings.headers = vec![("X-Scope-OrgID".to_owned(), file("tenant", "team-a\n"))];
     ask(&settings).await.unwrap();
-    settings.auth = Auth::Bearer {
-        token: file("token", "first\n"),
-    };
+    settings.auth = Auth::Bearer { token: file("token", "first\n") };
     let client = Prometheus::new(&settings).unwrap();
     client.range(&query(), twenty_points()).await.unwrap();
     file("token", "second\n");
     client.range(&query(), twenty_points()).await.unwrap();
 
     let sent = server.received_requests().await.unwrap();
-    let headers: Vec<_> = sent
-        .iter()
-        .map(|request| request.headers["authorization"].to_str().unwrap())
-        .collect();
-    assert_eq!(
-        headers,
-        ["Basic bWU6b3BlbiBzZXNhbWU=", "Bearer first", "Bearer second"]
-    );
-    assert!(
-        sent.iter()
-            .all(|request| request.headers["x-scope-orgid"] == "team-a")
-    );
+    let headers: Vec<_> =
+        sent.iter().map(|request| request.headers["authorization"].to_str().unwrap()).collect();
+    assert_eq!(headers, ["Basic bWU6b3BlbiBzZXNhbWU=", "Bearer first", "Bearer second"]);
+    assert!(sent.iter().all(|request| request.headers["x-scope-orgid"] == "team-a"));
 }
 
 #[tokio::test]
 async fn a_secret_that_cannot_be_had_or_sent_is_named_and_not_shown() {
     let server = server(&[json(200, ONE_SERIES)]).await;
     let mut settings = Settings::for_test(&server.uri());
-    settings.auth = Auth::Bearer {
-        token: Secret::File("/nonexistent/token".into()),
-    };
+    settings.auth = Auth::Bearer { token: Secret::File("/nonexistent/token".into()) };
     let error = ask(&settings).await.unwrap_err();
     assert_eq!((error.kind(), error.is_retryable()), ("config", false));
     assert!(error.to_string().contains("/nonexistent/token"), "{error}");
 
-    settings.auth = Auth::Bearer {
-        token: Secret::inline("hunter2\nx"),
-    };
+    settings.auth = Auth::Bearer { token: Secret::inline("hunter2\nx") };
     let error = ask(&settings).await.unwrap_err();
     assert_eq!(error.kind(), "config");
-    let shown = format!(
-        "{error} {error:?} {settings:?} {:?}",
-        Prometheus::new(&settings).unwrap()
-    );
-    assert!(
-        shown.contains("authorization") && !shown.contains("hunter2"),
-        "{shown}"
-    );
+    let shown = format!("{error} {error:?} {settings:?} {:?}", Prometheus::new(&settings).unwrap());
+    assert!(shown.contains("authorization") && !shown.contains("hunter2"), "{shown}");
     assert!(server.received_requests().await.unwrap().is_empty());
 }
 
@@ -212,12 +164,7 @@ async fn a_secret_that_cannot_be_had_or_sent_is_named_and_not_shown() {
 fn what_may_pass_by_itself_is_tried_again() {
     let retries = |settings: &mut Settings| settings.retries = 3;
     for status in [429, 502, 503, 504] {
-        check(
-            &[ResponseTemplate::new(status), json(200, ONE_SERIES)],
-            retries,
-            2,
-            Ok(()),
-        );
+        check(&[ResponseTemplate::new(status), json(200, ONE_SERIES)], retries, 2, Ok(()));
     }
 }
 
@@ -241,26 +188,11 @@ fn a_refusal_is_told_and_not_tried_again() {
         r#"{"status":"error","errorType":"bad_data","error":"invalid parameter \"query\": parse error"}"#;
     let words = ["status 400: bad_data: invalid parameter \"query\": parse error"].as_slice();
     check(&[json(400, body)], |s| s.retries = 3, 1, Err(("status", words)));
-    check(
-        &[json(200, body)],
-        |s| s.retries = 3,
-        1,
-        Err(("status", &["was refused: bad_data: invalid"])),
-    );
+    check(&[json(200, body)], |s| s.retries = 3, 1, Err(("status", &["was refused: bad_data: invalid"])));
     let plain = ResponseTemplate::new(401).set_body_raw("no org id\n", "text/plain");
-    check(
-        &[plain],
-        |s| s.retries = 3,
-        1,
-        Err(("status", &["status 401: no org id"])),
-    );
+    check(&[plain], |s| s.retries = 3, 1, Err(("status", &["status 401: no org id"])));
     let page = ResponseTemplate::new(404).set_body_raw("<html>nginx</html>", "text/html");
-    check(
-        &[page],
-        |s| s.retries = 3,
-        1,
-        Err(("status", &["404: Not Found: check the path prefix"])),
-    );
+    check(&[page], |s| s.retries = 3, 1, Err(("status", &["404: Not Found: check the path prefix"])));
 }
 
 #[test]
@@ -276,89 +208,47 @@ fn an_answer_that_is_no_json_names_what_it_is() {
     let words = ["was answered text/html, not JSON: is the URL, the path prefix or a login page"].as_slice();
     let page = ResponseTemplate::new(200).set_body_raw("<!doctype html><html>", "text/html");
     check(&[page], |s| s.retries = 3, 1, Err(("decode", words)));
-    check(
-        &[ResponseTemplate::new(200)],
-        |_| (),
-        1,
-        Err(("decode", &["answered nothing, not JSON"])),
-    );
+    check(&[ResponseTemplate::new(200)], |_| (), 1, Err(("decode", &["answered nothing, not JSON"])));
 }
 
 #[test]
 fn an_answer_of_the_wrong_shape_names_the_place() {
     let cut = &ONE_SERIES[..ONE_SERIES.len() - 10];
     let place = format!("malformed JSON: the text ends too early at byte {}", cut.len());
-    check(
-        &[json(200, cut)],
-        |s| s.retries = 3,
-        1,
-        Err(("decode", &[place.as_str()])),
-    );
+    check(&[json(200, cut)], |s| s.retries = 3, 1, Err(("decode", &[place.as_str()])));
     let mistyped = ONE_SERIES.replace("\"1\"", "1");
-    check(
-        &[json(200, &mistyped)],
-        |_| (),
-        1,
-        Err(("decode", &["a string is expected at byte"])),
-    );
+    check(&[json(200, &mistyped)], |_| (), 1, Err(("decode", &["a string is expected at byte"])));
     let vector = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
-    check(
-        &[json(200, vector)],
-        |_| (),
-        1,
-        Err(("decode", &["a result of type \"vector\""])),
-    );
+    check(&[json(200, vector)], |_| (), 1, Err(("decode", &["a result of type \"vector\""])));
     let twice = ONE_SERIES.replace("[{", r#"[{"metric":{"service":"a"},"values":[]},{"#);
-    check(
-        &[json(200, &twice)],
-        |_| (),
-        1,
-        Err(("decode", &["same labels {service=\"a\"}"])),
-    );
+    check(&[json(200, &twice)], |_| (), 1, Err(("decode", &["same labels {service=\"a\"}"])));
 }
 
 #[test]
 fn a_huge_answer_is_given_up() {
     let huge = ONE_SERIES.replace("\"1\"", &format!("\"{}\"", "1".repeat(300_000)));
     let words = ["more than 262144 bytes", "source.bytes_per_request"].as_slice();
-    check(
-        &[json(200, &huge)],
-        |s| s.bytes_per_request = 65_536,
-        1,
-        Err(("limit", words)),
-    );
+    check(&[json(200, &huge)], |s| s.bytes_per_request = 65_536, 1, Err(("limit", words)));
     let fits = ONE_SERIES.replacen('{', &format!(r#"{{"padding":"{}","#, "x".repeat(200_000)), 1);
     check(&[json(200, &fits)], |s| s.bytes_per_request = 65_536, 1, Ok(()));
 }
 
 #[test]
 fn too_many_series_are_refused_with_query_and_number() {
-    let many: Vec<String> = (0..12)
-        .map(|n| format!(r#"{{"metric":{{"service":"s{n}"}},"values":[]}}"#))
-        .collect();
-    let body = format!(
-        r#"{{"status":"success","data":{{"resultType":"matrix","result":[{}]}}}}"#,
-        many.join(",")
-    );
+    let many: Vec<String> =
+        (0..12).map(|n| format!(r#"{{"metric":{{"service":"s{n}"}},"values":[]}}"#)).collect();
+    let body =
+        format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{}]}}}}"#, many.join(","));
     let words = [
         "query \"sum by (service) (rate(errors_total[5m]))\" of signal errors returns 12 series, above the limit of 10: \
          narrow it or raise source.series_limit",
     ];
-    check(
-        &[json(200, &body)],
-        |s| s.series_limit = 10,
-        1,
-        Err(("limit", &words)),
-    );
+    check(&[json(200, &body)], |s| s.series_limit = 10, 1, Err(("limit", &words)));
 }
 
 #[tokio::test]
 async fn warnings_are_surfaced() {
-    let body = ONE_SERIES.replacen(
-        '{',
-        r#"{"warnings":["partial response"],"infos":["not a counter"],"#,
-        1,
-    );
+    let body = ONE_SERIES.replacen('{', r#"{"warnings":["partial response"],"infos":["not a counter"],"#, 1);
     let server = server(&[json(200, &body)]).await;
     let answer = ask(&Settings::for_test(&server.uri())).await.unwrap();
     assert_eq!(answer.warnings, ["partial response", "not a counter"]);
@@ -383,20 +273,11 @@ fn a_timeout_is_tried_again() {
 
 #[tokio::test]
 async fn a_refused_connection_names_the_source() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let error = ask(&Settings::for_test(&format!("http://127.0.0.1:{port}/p")))
-        .await
-        .unwrap_err();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let error = ask(&Settings::for_test(&format!("http://127.0.0.1:{port}/p"))).await.unwrap_err();
     assert_eq!((error.kind(), error.is_retryable()), ("connect", true));
     let text = error.to_string().to_lowercase();
-    assert!(
-        text.contains(&format!("source http://127.0.0.1:{port}/p: query")),
-        "{text}"
-    );
+    assert!(text.contains(&format!("source http://127.0.0.1:{port}/p: query")), "{text}");
     assert!(text.contains("connection refused"), "{text}");
 }
 
@@ -428,18 +309,12 @@ async fn requests_beyond_the_rate_wait_and_give_up_in_time() {
     let (query, range) = (query(), twenty_points());
     // Clones share the limit.
     let other = client.clone();
-    let outcomes = tokio::join!(
-        client.range(&query, range),
-        other.range(&query, range),
-        client.range(&query, range)
-    );
+    let outcomes =
+        tokio::join!(client.range(&query, range), other.range(&query, range), client.range(&query, range));
     assert!(outcomes.0.is_ok() && outcomes.1.is_ok());
     let error = outcomes.2.unwrap_err();
     assert_eq!(error.kind(), "limit");
-    assert!(
-        error.to_string().contains("raise source.requests_per_second"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("raise source.requests_per_second"), "{error}");
     assert_eq!(server.received_requests().await.unwrap().len(), 2);
 }
 
@@ -449,29 +324,18 @@ async fn a_step_or_a_range_that_the_api_cannot_carry_is_refused_before_it_is_sen
     let mut query = query();
     let askew = TimeRange::new(Timestamp::from_millis(1000), Timestamp::from_millis(16_000)).unwrap();
     let error = client.range(&query, askew).await.unwrap_err();
-    assert!(
-        error.to_string().contains("is not aligned to the step of 15s"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("is not aligned to the step of 15s"), "{error}");
     query.step = Duration::from_millis(1500);
     let error = client.range(&query, twenty_points()).await.unwrap_err();
     assert_eq!(error.kind(), "config");
-    assert!(
-        error.to_string().contains("no whole number of seconds"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("no whole number of seconds"), "{error}");
 }
 
 #[test]
 fn settings_with_a_mistake_make_no_client() {
     let error = Prometheus::new(&Settings::for_test("http://me:hunter2@host")).unwrap_err();
     assert_eq!(error.kind(), "config");
-    assert!(
-        error
-            .to_string()
-            .starts_with("source.url: holds a user or a password"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("source.url: holds a user or a password"), "{error}");
 }
 
 #[tokio::test]
@@ -485,16 +349,10 @@ async fn the_version_is_asked_for_with_the_same_headers() {
         .mount(&server)
         .await;
     let mut settings = Settings::for_test(&format!("{}/p", server.uri()));
-    settings.auth = Auth::Bearer {
-        token: Secret::inline("t"),
-    };
+    settings.auth = Auth::Bearer { token: Secret::inline("t") };
     let info = Prometheus::new(&settings).unwrap().build_info().await.unwrap();
     assert_eq!(
-        (
-            info.version.as_str(),
-            info.revision.as_str(),
-            info.application.as_str()
-        ),
+        (info.version.as_str(), info.revision.as_str(), info.application.as_str()),
         ("2.42.0", "abc", "")
     );
 }
@@ -502,20 +360,8 @@ async fn the_version_is_asked_for_with_the_same_headers() {
 #[tokio::test]
 async fn a_version_that_makes_no_sense_is_told_with_its_place() {
     let server = MockServer::start().await;
-    Mock::given(method("GET"))
-        .respond_with(json(200, "{\n \"data\": 7}"))
-        .mount(&server)
-        .await;
-    let error = Prometheus::new(&Settings::for_test(&server.uri()))
-        .unwrap()
-        .build_info()
-        .await
-        .unwrap_err();
+    Mock::given(method("GET")).respond_with(json(200, "{\n \"data\": 7}")).mount(&server).await;
+    let error = Prometheus::new(&Settings::for_test(&server.uri())).unwrap().build_info().await.unwrap_err();
     assert_eq!(error.kind(), "decode");
-    assert!(
-        error
-            .to_string()
-            .contains("no build information is found at byte"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("no build information is found at byte"), "{error}");
 }

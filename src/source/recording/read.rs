@@ -20,12 +20,7 @@ pub(super) struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self {
-            rows: 10_000_000,
-            values: 50_000_000,
-            signals: 1_000,
-            bytes: 4 << 30,
-        }
+        Self { rows: 10_000_000, values: 50_000_000, signals: 1_000, bytes: 4 << 30 }
     }
 }
 
@@ -40,10 +35,8 @@ pub(super) fn read_within(
     // One byte more than allowed tells a file that ends at the bound from one that goes on.
     let mut limited = reader.take(bounds.bytes.saturating_add(1));
     let outcome = {
-        let mut rows = csv::ReaderBuilder::new()
-            .flexible(true)
-            .trim(csv::Trim::All)
-            .from_reader(&mut limited);
+        let mut rows =
+            csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(&mut limited);
         read_rows(&mut rows, name, bounds)
     };
     if limited.limit() == 0 {
@@ -62,10 +55,7 @@ fn read_rows<R: Read>(
     let columns = Columns::new(&header, name, bounds)?;
     let mut table = Table::new(columns, name);
     let mut record = StringRecord::new();
-    while rows
-        .read_record(&mut record)
-        .map_err(|error| csv_error(name, &error))?
-    {
+    while rows.read_record(&mut record).map_err(|error| csv_error(name, &error))? {
         if table.rows.len() >= bounds.rows {
             return Err(too_large(name, format!("{} rows", bounds.rows)));
         }
@@ -87,22 +77,14 @@ struct Columns {
 
 impl Columns {
     fn new(header: &StringRecord, name: &str, bounds: &Bounds) -> Result<Self, RecordingError> {
-        let wrong = |because: String| RecordingError::Header {
-            name: name.to_owned(),
-            because,
-        };
+        let wrong = |because: String| RecordingError::Header { name: name.to_owned(), because };
         if header.iter().all(str::is_empty) {
-            return Err(RecordingError::Empty {
-                name: name.to_owned(),
-            });
+            return Err(RecordingError::Empty { name: name.to_owned() });
         }
         let mut places = BTreeMap::new();
         for (place, column) in header.iter().enumerate() {
             if column.is_empty() {
-                return Err(wrong(format!(
-                    "column {} has no name: give it a signal's name",
-                    place + 1
-                )));
+                return Err(wrong(format!("column {} has no name: give it a signal's name", place + 1)));
             }
             if let Some(first) = places.insert(column, place) {
                 let (first, again, column) = (first + 1, place + 1, shown(column));
@@ -114,33 +96,19 @@ impl Columns {
         let find = |wanted: &str| {
             places.get(wanted).copied().ok_or_else(|| {
                 let seen = shown(&header.iter().collect::<Vec<_>>().join(","));
-                wrong(format!(
-                    "column {wanted:?} is missing in {seen:?}: give time,service,<signal>,..."
-                ))
+                wrong(format!("column {wanted:?} is missing in {seen:?}: give time,service,<signal>,..."))
             })
         };
         let (time, service) = (find("time")?, find("service")?);
-        let named = header
-            .iter()
-            .enumerate()
-            .filter(|(place, _)| *place != time && *place != service);
-        let signals: Vec<_> = named
-            .map(|(place, name)| (place, SignalName::new(name)))
-            .collect();
+        let named = header.iter().enumerate().filter(|(place, _)| *place != time && *place != service);
+        let signals: Vec<_> = named.map(|(place, name)| (place, SignalName::new(name))).collect();
         if signals.is_empty() {
-            return Err(wrong(
-                "no column is a signal's: give time,service,<signal>,...".to_owned(),
-            ));
+            return Err(wrong("no column is a signal's: give time,service,<signal>,...".to_owned()));
         }
         if signals.len() > bounds.signals {
             return Err(too_large(name, format!("{} signals", bounds.signals)));
         }
-        Ok(Self {
-            count: header.len(),
-            time,
-            service,
-            signals,
-        })
+        Ok(Self { count: header.len(), time, service, signals })
     }
 }
 
@@ -165,14 +133,7 @@ struct Table<'n> {
 
 impl<'n> Table<'n> {
     fn new(columns: Columns, name: &'n str) -> Self {
-        Self {
-            name,
-            columns,
-            services: HashMap::new(),
-            rows: Vec::new(),
-            values: Vec::new(),
-            not_values: 0,
-        }
+        Self { name, columns, services: HashMap::new(), rows: Vec::new(), values: Vec::new(), not_values: 0 }
     }
 
     fn add(&mut self, record: &StringRecord) -> Result<(), RecordingError> {
@@ -187,19 +148,10 @@ impl<'n> Table<'n> {
             return Err(self.cell(line, "service", "is empty: give the service's name".to_owned()));
         }
         let service = self.service(service);
-        let row = Row {
-            time,
-            service,
-            place: self.rows.len(),
-            line,
-        };
+        let row = Row { time, service, place: self.rows.len(), line };
         for (place, signal) in &self.columns.signals {
             let text = record.get(*place).unwrap_or_default();
-            let value = if text.is_empty() {
-                Some(f64::NAN)
-            } else {
-                text.parse::<f64>().ok()
-            };
+            let value = if text.is_empty() { Some(f64::NAN) } else { text.parse::<f64>().ok() };
             let Some(value) = value else {
                 let text = shown(text);
                 let because =
@@ -226,19 +178,12 @@ impl<'n> Table<'n> {
 
     fn finish(mut self) -> Result<Recording, RecordingError> {
         if self.rows.is_empty() {
-            return Err(RecordingError::Empty {
-                name: self.name.to_owned(),
-            });
+            return Err(RecordingError::Empty { name: self.name.to_owned() });
         }
         let services = self.number_services_by_name();
         let mut rows = std::mem::take(&mut self.rows);
         rows.sort_unstable_by_key(|row| (row.time, row.service, row.place));
-        let signals: Vec<SignalName> = self
-            .columns
-            .signals
-            .iter()
-            .map(|(_, name)| name.clone())
-            .collect();
+        let signals: Vec<SignalName> = self.columns.signals.iter().map(|(_, name)| name.clone()).collect();
         let mut recording = Recording {
             keys: keys(&signals, &services),
             signals,
@@ -279,9 +224,7 @@ impl<'n> Table<'n> {
 
     fn values_of(&self, row: Row) -> &[f64] {
         let width = self.columns.signals.len();
-        self.values
-            .get(row.place * width..(row.place + 1) * width)
-            .unwrap_or_default()
+        self.values.get(row.place * width..(row.place + 1) * width).unwrap_or_default()
     }
 
     fn same_values(&self, one: Row, other: Row) -> bool {
@@ -305,18 +248,11 @@ impl<'n> Table<'n> {
     }
 
     fn cell(&self, line: u64, column: &str, because: String) -> RecordingError {
-        RecordingError::Cell {
-            name: self.name.to_owned(),
-            line,
-            column: shown(column),
-            because,
-        }
+        RecordingError::Cell { name: self.name.to_owned(), line, column: shown(column), because }
     }
 
     fn duplicate(&self, first: Row, again: Row, services: &[Service]) -> RecordingError {
-        let service = services
-            .get(again.service as usize)
-            .map(|service| shown(service.as_str()));
+        let service = services.get(again.service as usize).map(|service| shown(service.as_str()));
         RecordingError::Duplicate {
             name: self.name.to_owned(),
             line: again.line,
@@ -352,22 +288,15 @@ fn csv_error(name: &str, error: &csv::Error) -> RecordingError {
             column: format!("#{}", err.field() + 1),
             because: "is not UTF-8: save the file as UTF-8".to_owned(),
         },
-        csv::ErrorKind::Io(error) => RecordingError::Unreadable {
-            name: name.to_owned(),
-            because: error.to_string(),
-        },
-        _ => RecordingError::Unreadable {
-            name: name.to_owned(),
-            because: error.to_string(),
-        },
+        csv::ErrorKind::Io(error) => {
+            RecordingError::Unreadable { name: name.to_owned(), because: error.to_string() }
+        }
+        _ => RecordingError::Unreadable { name: name.to_owned(), because: error.to_string() },
     }
 }
 
 fn too_large(name: &str, limit: String) -> RecordingError {
-    RecordingError::TooLarge {
-        name: name.to_owned(),
-        limit,
-    }
+    RecordingError::TooLarge { name: name.to_owned(), limit }
 }
 
 fn shown(text: &str) -> String {

@@ -74,12 +74,8 @@ impl Recording {
     /// only.
     pub fn step(&self) -> Duration {
         let second = Duration::from_secs(1);
-        let mut distances: Vec<Duration> = self
-            .times
-            .iter()
-            .zip(self.times.iter().skip(1))
-            .map(|(one, next)| next.since(*one))
-            .collect();
+        let mut distances: Vec<Duration> =
+            self.times.iter().zip(self.times.iter().skip(1)).map(|(one, next)| next.since(*one)).collect();
         if distances.is_empty() {
             return second;
         }
@@ -90,18 +86,13 @@ impl Recording {
 
     /// The samples, time by time.
     pub fn slots(&self) -> Slots<'_> {
-        Slots {
-            recording: self,
-            next: 0,
-        }
+        Slots { recording: self, next: 0 }
     }
 
     fn slot(&self, place: usize) -> Option<Slot> {
         let at = *self.times.get(place)?;
         let rows = self.rows_at.get(place)?;
-        let batches = (0..self.signals.len())
-            .filter_map(|signal| self.batch(at, rows, signal))
-            .collect();
+        let batches = (0..self.signals.len()).filter_map(|signal| self.batch(at, rows, signal)).collect();
         Some(Slot { at, batches })
     }
 

@@ -21,11 +21,7 @@ fn show(recording: &Recording) -> String {
             });
             format!(" {}{}", batch.signal(), rows.collect::<String>())
         });
-        format!(
-            "{}:{}",
-            slot.at.as_millis(),
-            batches.collect::<Vec<_>>().join(";")
-        )
+        format!("{}:{}", slot.at.as_millis(), batches.collect::<Vec<_>>().join(";"))
     });
     slots.collect::<Vec<_>>().join("\n")
 }
@@ -38,37 +34,25 @@ fn check(text: &str, slots: &[&str]) {
 #[track_caller]
 fn refused(text: &str, expected: &str) {
     let error = read(text).unwrap_err().to_string();
-    assert!(
-        error.starts_with("recording day.csv: ") && error.contains(expected),
-        "{error}"
-    );
+    assert!(error.starts_with("recording day.csv: ") && error.contains(expected), "{error}");
 }
 
 #[test]
 fn rows_in_any_order_come_out_in_time_order() {
     check(
         "time,service,cpu,errors\n20,b,0.4,4\n10,b,0.2,2\n20,a,0.3,3\n10,a,0.1,1\n",
-        &[
-            "10000: cpu a=0.1 b=0.2; errors a=1 b=2",
-            "20000: cpu a=0.3 b=0.4; errors a=3 b=4",
-        ],
+        &["10000: cpu a=0.1 b=0.2; errors a=1 b=2", "20000: cpu a=0.3 b=0.4; errors a=3 b=4"],
     );
 }
 
 #[test]
 fn columns_may_stand_in_any_order_and_spaces_do_not_matter() {
-    check(
-        "\u{feff}cpu , service, time\r\n 1 , a , 10 \r\n",
-        &["10000: cpu a=1"],
-    );
+    check("\u{feff}cpu , service, time\r\n 1 , a , 10 \r\n", &["10000: cpu a=1"]);
 }
 
 #[test]
 fn times_are_unix_seconds_or_rfc_3339() {
-    check(
-        "time,service,cpu\n1.5,a,1\n1970-01-01T00:00:02Z,a,2\n",
-        &["1500: cpu a=1", "2000: cpu a=2"],
-    );
+    check("time,service,cpu\n1.5,a,1\n1970-01-01T00:00:02Z,a,2\n", &["1500: cpu a=1", "2000: cpu a=2"]);
 }
 
 #[test]
@@ -81,10 +65,8 @@ fn an_empty_cell_is_no_sample_and_nan_is_no_value() {
 #[test]
 fn a_key_has_the_service_as_its_only_label() {
     let recording = read("time,service,cpu\n1,a,1\n2,a,1\n").unwrap();
-    let keys: Vec<_> = recording
-        .slots()
-        .map(|slot| slot.batches[0].rows().next().unwrap().key.clone())
-        .collect();
+    let keys: Vec<_> =
+        recording.slots().map(|slot| slot.batches[0].rows().next().unwrap().key.clone()).collect();
     assert_eq!(keys[0].labels.to_string(), "{service=\"a\"}");
     assert!(std::sync::Arc::ptr_eq(&keys[0], &keys[1]));
 }
@@ -92,10 +74,7 @@ fn a_key_has_the_service_as_its_only_label() {
 #[test]
 fn the_step_is_the_median_distance_of_distinct_times_and_at_least_a_second() {
     let step = |times: &[&str]| {
-        let rows: String = times
-            .iter()
-            .map(|time| format!("{time},a,1\n{time},b,1\n"))
-            .collect();
+        let rows: String = times.iter().map(|time| format!("{time},a,1\n{time},b,1\n")).collect();
         read(&format!("time,service,cpu\n{rows}")).unwrap().step()
     };
     assert_eq!(step(&["0", "15", "30", "3000", "3015"]), Duration::from_secs(15));
@@ -108,22 +87,9 @@ fn the_step_is_the_median_distance_of_distinct_times_and_at_least_a_second() {
 fn signals_services_and_times_are_listed() {
     let recording = read("time,errors,service,cpu\n2,1,b,1\n1,1,b,1\n1,1,a,1\n").unwrap();
     let names = |names: Vec<&str>| names.join(" ");
-    assert_eq!(
-        names(recording.signals().iter().map(|s| s.as_str()).collect()),
-        "errors cpu"
-    );
-    assert_eq!(
-        names(recording.services().iter().map(|s| s.as_str()).collect()),
-        "a b"
-    );
-    assert_eq!(
-        recording
-            .times()
-            .iter()
-            .map(|at| at.as_millis())
-            .collect::<Vec<_>>(),
-        [1000, 2000]
-    );
+    assert_eq!(names(recording.signals().iter().map(|s| s.as_str()).collect()), "errors cpu");
+    assert_eq!(names(recording.services().iter().map(|s| s.as_str()).collect()), "a b");
+    assert_eq!(recording.times().iter().map(|at| at.as_millis()).collect::<Vec<_>>(), [1000, 2000]);
     assert_eq!(recording.slots().len(), 2);
 }
 
@@ -147,35 +113,18 @@ fn each_mistake_is_told_with_its_place_and_a_way_out() {
     );
     refused("time,cpu\n1,1\n", "column \"service\" is missing");
     refused("time,service\n1,a\n", "no column is a signal's");
-    refused(
-        "time,service,cpu,cpu\n1,a,1,1\n",
-        "column \"cpu\" stands twice, in place 3 and 4",
-    );
+    refused("time,service,cpu,cpu\n1,a,1,1\n", "column \"cpu\" stands twice, in place 3 and 4");
     refused("time,service,,cpu\n1,a,1,1\n", "column 3 has no name");
-    refused(
-        "time,service,cpu\n1,a,1\n2,a\n",
-        "line 3: 2 cells under a header of 3",
-    );
-    refused(
-        "time,service,cpu\n1,a,1,2\n",
-        "line 2: 4 cells under a header of 3",
-    );
-    refused(
-        "time,service,cpu\n1,a,1\n2,a,high\n",
-        "line 3: column \"cpu\": \"high\" is no number",
-    );
-    refused(
-        "time,service,cpu\nnoon,a,1\n",
-        "line 2: column \"time\": \"noon\" is no time",
-    );
+    refused("time,service,cpu\n1,a,1\n2,a\n", "line 3: 2 cells under a header of 3");
+    refused("time,service,cpu\n1,a,1,2\n", "line 2: 4 cells under a header of 3");
+    refused("time,service,cpu\n1,a,1\n2,a,high\n", "line 3: column \"cpu\": \"high\" is no number");
+    refused("time,service,cpu\nnoon,a,1\n", "line 2: column \"time\": \"noon\" is no time");
     refused("time,service,cpu\n1,,1\n", "line 2: column \"service\": is empty");
 }
 
 #[test]
 fn a_file_that_is_no_text_is_refused() {
-    let error = Recording::read(&b"time,service,cpu\n1,a,\xff\n"[..], "day.csv")
-        .unwrap_err()
-        .to_string();
+    let error = Recording::read(&b"time,service,cpu\n1,a,\xff\n"[..], "day.csv").unwrap_err().to_string();
     assert!(error.contains("line 2: column \"#3\": is not UTF-8"), "{error}");
 }
 
@@ -188,27 +137,11 @@ fn a_file_above_a_bound_is_refused() {
         read_within(text.as_bytes(), "day.csv", &bounds).map_err(|error| error.to_string())
     };
     assert!(within(|b| b.rows = 3).is_ok());
-    assert!(
-        within(|b| b.rows = 2)
-            .unwrap_err()
-            .contains("more than 2 rows: cut it")
-    );
-    assert!(
-        within(|b| b.values = 4)
-            .unwrap_err()
-            .contains("more than 4 values")
-    );
-    assert!(
-        within(|b| b.signals = 1)
-            .unwrap_err()
-            .contains("more than 1 signals")
-    );
+    assert!(within(|b| b.rows = 2).unwrap_err().contains("more than 2 rows: cut it"));
+    assert!(within(|b| b.values = 4).unwrap_err().contains("more than 4 values"));
+    assert!(within(|b| b.signals = 1).unwrap_err().contains("more than 1 signals"));
     assert!(within(|b| b.bytes = 43).is_ok());
-    assert!(
-        within(|b| b.bytes = 42)
-            .unwrap_err()
-            .contains("more than 42 bytes")
-    );
+    assert!(within(|b| b.bytes = 42).unwrap_err().contains("more than 42 bytes"));
 }
 
 proptest! {
