@@ -13,5 +13,5 @@ mod table;
 pub use self::classic::{Baseline, Noise, Verdict, baseline_of, judge};
 pub use self::finding::{Anomaly, Finding, Restart, SeriesView, Side, What};
 pub use self::run::confidence;
-pub use self::settings::{Kind, Missing, Settings, Sides, SignalPlan};
+pub use self::settings::{FORGET_AFTER, Kind, Missing, Settings, Sides, SignalPlan};
 pub use self::stage::{Detect, Tally};

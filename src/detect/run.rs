@@ -68,6 +68,9 @@ struct Stretch {
 /// has a new level, though it visits the old one.
 const STRETCH_SHARE: f64 = 0.75;
 
+/// The onset is the first anomalous sample of the window with at least this share of the worst score in it.
+const ONSET_SHARE: f64 = 0.25;
+
 /// What a sample changes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Step {
@@ -162,9 +165,12 @@ fn open(
         return None;
     }
     let worst = counted().max_by(|a, b| a.signed_score.abs().total_cmp(&b.signed_score.abs()))?;
+    // A stray sample of noise just before a fault is not its beginning.
+    let begun = ONSET_SHARE * worst.signed_score.abs();
+    let first = counted().filter(|mark| mark.signed_score.abs() >= begun).next_back()?;
     Some(Anomaly {
         side,
-        onset: Timestamp::from_millis(counted().next_back()?.at_ms),
+        onset: Timestamp::from_millis(first.at_ms),
         detected_at: Timestamp::from_millis(current.at_ms),
         until: Timestamp::from_millis(current.at_ms),
         expected: verdict.expected,

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::run::evidence_for;
 
+/// A series without samples for this long is forgotten.
+pub const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
+
 /// How one signal is judged. The defaults are those of `config/default.toml`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {

@@ -8,22 +8,19 @@
 )]
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use indexmap::IndexMap;
 
 use super::classic::{Baseline, Noise, baseline_of, judge};
 use super::finding::{Anomaly, Finding, Restart, SeriesView, What};
 use super::run::{Mark, Run, Step};
-use super::settings::{Missing, SignalPlan};
+use super::settings::{FORGET_AFTER, Missing, SignalPlan};
 use crate::id::Fingerprint;
 use crate::series::{BatchRow, SeriesKey};
 use crate::time::Timestamp;
 
 /// A series remembers at least this many samples as they came, for plots and for the samples around an incident.
 const RECENT_POINTS_MIN: usize = 64;
-/// A series without samples for this long is forgotten.
-const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// What one slot counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -161,8 +158,8 @@ impl Table {
             if let Some(anomaly) = self.runs[row].anomaly {
                 out.push(self.finding(row, anomaly.until, What::Anomalous(anomaly)));
             }
-            if self.has_stopped(row, through) {
-                self.lost[row] = true;
+            self.lost[row] = self.lost[row] || self.has_stopped(row, through);
+            if self.lost[row] {
                 let last_seen = Timestamp::from_millis(self.last_ms[row]);
                 out.push(self.finding(row, through, What::Lost { last_seen }));
             }
@@ -174,7 +171,7 @@ impl Table {
         let Missing::Alert { after } = self.plan.settings.missing else { return false };
         let established = self.accepted_count[row] >= self.plan.settings.baseline_points as u64;
         let silent = through.since(Timestamp::from_millis(self.last_ms[row]));
-        established && !self.lost[row] && silent >= after.max(self.plan.step.saturating_mul(2))
+        established && silent >= after.max(self.plan.step.saturating_mul(2))
     }
 
     pub(super) fn tracked(&self) -> usize {

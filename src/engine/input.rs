@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::event::Happening;
+use super::event::{Event, Happening, Stream};
 use crate::diagnose::{Because, Bundle, Hypothesis, PastIncident};
 use crate::id::IncidentId;
 use crate::incident::Incident;
@@ -85,6 +85,12 @@ pub enum Effect {
     },
     /// Tell whoever sent the command.
     Reply(Reply),
+}
+
+impl Effect {
+    pub(super) fn record(at: Timestamp, stream: Stream, event: Event) -> Self {
+        Self::Record(Box::new(Happening { stream, at, event }))
+    }
 }
 
 /// The answer to a command.

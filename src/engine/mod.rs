@@ -1,10 +1,13 @@
 //! The engine: takes inputs one at a time and says what follows from each. It does nothing itself: no I/O, no clock.
 #![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm, clippy::indexing_slicing))]
 
+mod diagnosing;
 mod event;
 mod input;
 mod settings;
+mod step;
 
 pub use self::event::{CapturedSeries, Event, Happening, Stream, SystemEvent};
 pub use self::input::{Answer, Command, Effect, Input, Reply, Restored};
 pub use self::settings::Settings;
+pub use self::step::Engine;

@@ -1,0 +1,105 @@
+//! The engine's part in diagnosis: when one is due, what is asked, and what becomes of an answer.
+
+use super::event::{Event, Stream};
+use super::input::{Answer, Effect, Reply};
+use super::step::Engine;
+use crate::diagnose::{Author, Because, Bundle, Diagnosis, Hypothesis, gather, rank};
+use crate::id::IncidentId;
+use crate::incident::{self, Requester};
+use crate::time::Timestamp;
+
+/// Series of other services that a bundle may look at.
+const ELSEWHERE_MAX: usize = 64;
+
+impl Engine {
+    /// Somebody wants a new diagnosis.
+    pub(super) fn analyze(&mut self, now: Timestamp, id: IncidentId, effects: &mut Vec<Effect>) {
+        let reply = match self.diagnose(now, id, Requester::Person, effects) {
+            Some(revision) => Reply::Analyzing { revision },
+            None => Reply::UnknownIncident,
+        };
+        effects.push(Effect::Reply(reply));
+    }
+
+    /// Makes a diagnosis at once by heuristics, and asks the model, where there is one, for a better one.
+    pub(super) fn diagnose(
+        &mut self,
+        now: Timestamp,
+        id: IncidentId,
+        by: Requester,
+        effects: &mut Vec<Effect>,
+    ) -> Option<u32> {
+        let bundle = self.bundle(now, id)?;
+        let revision = self.incident(id)?.revisions + 1;
+        let request = incident::Event::AnalysisRequested { revision, by };
+        self.record(now, Stream::Incident(id), Event::Incident(request), effects);
+
+        let asked = self.questions.get(&id).copied().unwrap_or(0);
+        let because = if self.settings.questions_per_incident == 0 {
+            Because::ModelOff
+        } else if by == Requester::Pipeline && asked >= self.settings.questions_per_incident {
+            Because::QuestionsUsed
+        } else {
+            if by == Requester::Pipeline {
+                self.questions.insert(id, asked + 1);
+            }
+            self.asked.insert(id, revision);
+            Because::ModelPending
+        };
+        let is_asked = because == Because::ModelPending;
+        let author = Author::Heuristics { because };
+        self.diagnosed(
+            now,
+            Diagnosis { incident: id, revision, at: now, author, hypotheses: rank(&bundle) },
+            effects,
+        );
+        if is_asked {
+            effects.push(Effect::Ask { revision, bundle: Box::new(bundle) });
+        }
+        Some(revision)
+    }
+
+    /// The model has answered, or could not. An answer to a question that a newer one has replaced is dropped.
+    pub(super) fn answered(
+        &mut self,
+        now: Timestamp,
+        id: IncidentId,
+        asked_at: u32,
+        answer: Result<Answer, Because>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.asked.get(&id) != Some(&asked_at) {
+            return;
+        }
+        self.asked.remove(&id);
+        let Some(revision) = self.incident(id).map(|incident| incident.revisions + 1) else { return };
+        let (author, hypotheses): (Author, Vec<Hypothesis>) = match answer {
+            Ok(answer) => {
+                (Author::Model { name: answer.model, from_cache: answer.from_cache }, answer.hypotheses)
+            }
+            Err(because) => {
+                let hypotheses = self.bundle(now, id).map(|bundle| rank(&bundle)).unwrap_or_default();
+                (Author::Heuristics { because }, hypotheses)
+            }
+        };
+        self.diagnosed(now, Diagnosis { incident: id, revision, at: now, author, hypotheses }, effects);
+    }
+
+    fn diagnosed(&mut self, now: Timestamp, diagnosis: Diagnosis, effects: &mut Vec<Effect>) {
+        let id = diagnosis.incident;
+        match diagnosis.hypotheses.first() {
+            Some(first) => self.causes.insert(id, first.cause),
+            None => self.causes.remove(&id),
+        };
+        self.record(now, Stream::Incident(id), Event::Diagnosed(diagnosis), effects);
+    }
+
+    fn bundle(&self, now: Timestamp, id: IncidentId) -> Option<Bundle> {
+        let incident = self.incident(id)?;
+        let own = self.detect.of_service(&incident.service);
+        let elsewhere = self.detect.moved_elsewhere(&incident.service, ELSEWHERE_MAX);
+        let past: Vec<_> =
+            self.past.iter().filter(|past| past.service == incident.service).cloned().collect();
+        Some(gather(incident, now, &own, &elsewhere, &past))
+    }
+}

@@ -1,0 +1,83 @@
+//! The one place that reads a clock: real time, or time that runs faster.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::time::{Timestamp, millis};
+
+/// A clock whose time may run faster than real time. Clones are the same clock.
+///
+/// Slots, holds and everything that a person reads go by this clock. Deadlines of I/O, retries and rate limits go by
+/// real time: a network does not get faster because the demo does.
+#[derive(Debug, Clone)]
+pub struct Clock {
+    begun: Instant,
+    origin: Timestamp,
+    speed: f64,
+}
+
+/// Speeds beyond this leave no real time for a poll's round trip.
+const SPEED_MAX: f64 = 10_000.0;
+
+impl Clock {
+    /// The real time.
+    pub fn real() -> Self {
+        Self::scaled(1.0)
+    }
+
+    /// Time that starts at the real time and runs `speed` times as fast: from 0.001 to 10,000; others are taken as the
+    /// nearest of these.
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that everything else asks")]
+    pub fn scaled(speed: f64) -> Self {
+        let since_epoch =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let speed = if speed.is_finite() { speed.clamp(0.001, SPEED_MAX) } else { 1.0 };
+        Self { begun: Instant::now(), origin: Timestamp::from_millis(millis(since_epoch)), speed }
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        self.origin.plus(self.begun.elapsed().mul_f64(self.speed))
+    }
+
+    /// How many times faster than real time it runs.
+    pub fn speed(&self) -> f64 {
+        self.speed
+    }
+
+    /// Waits until the clock shows `until`; returns at once where it does already.
+    #[expect(clippy::disallowed_methods, reason = "this is the sleep that everything else asks for")]
+    pub async fn sleep_until(&self, until: Timestamp) {
+        let ahead = until.since(self.now());
+        if !ahead.is_zero() {
+            tokio::time::sleep(ahead.div_f64(self.speed)).await;
+        }
+    }
+
+    /// Waits for a span of this clock's time.
+    pub async fn sleep(&self, span: Duration) {
+        self.sleep_until(self.now().plus(span)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_scaled_sleep_takes_its_share_of_real_time() {
+        let clock = Clock::scaled(60.0);
+        let (start, begun) = (clock.now(), Instant::now());
+        clock.sleep(Duration::from_secs(60)).await;
+        let real = begun.elapsed().as_secs_f64();
+        assert!((real - 1.0).abs() < 0.01, "{real} s");
+        assert!((clock.now().since(start).as_secs_f64() - 60.0).abs() < 0.6);
+    }
+
+    #[test]
+    fn speeds_that_make_no_sense_are_bounded() {
+        assert!((Clock::scaled(f64::NAN).speed() - 1.0).abs() < f64::EPSILON);
+        assert!((Clock::scaled(-3.0).speed() - 0.001).abs() < f64::EPSILON);
+    }
+}

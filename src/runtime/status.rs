@@ -1,0 +1,139 @@
+//! How the pipeline stands: written by it after each commit, read by everybody.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::detect::{SeriesView, Tally};
+use crate::engine::{Command, Reply};
+use crate::series::SignalName;
+use crate::time::Timestamp;
+
+/// How the pipeline stands.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Status {
+    /// When it started.
+    pub started_at: Timestamp,
+    /// When this was written.
+    pub at: Timestamp,
+    /// Whether every signal has read its history and the store takes what is written.
+    pub is_ready: bool,
+    /// Why not, where it is not.
+    pub not_ready_because: Option<String>,
+    /// A row a signal, in the order of the config.
+    pub signals: Vec<SignalStatus>,
+    /// Incidents that are not resolved, by severity (`P0` to `P3`).
+    pub open_incidents: BTreeMap<&'static str, usize>,
+    /// The model, as far as it was asked.
+    pub model: ModelStatus,
+}
+
+/// How one signal stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SignalStatus {
+    /// Its name.
+    pub name: SignalName,
+    /// What detection has counted.
+    pub tally: Tally,
+    /// The last step that was judged.
+    pub judged_through: Option<Timestamp>,
+    /// How its polls go.
+    pub polls: PollStatus,
+}
+
+/// How the polls of one signal go.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PollStatus {
+    /// Polls that were answered.
+    pub answered_total: u64,
+    /// Polls that failed, all their retries included.
+    pub failed_total: u64,
+    /// Slots that passed while an earlier one was still being worked on.
+    pub missed_total: u64,
+    /// When the last answer came.
+    pub last_answer_at: Option<Timestamp>,
+    /// The last failure, until an answer comes.
+    pub last_error: Option<String>,
+    /// What the backend warned about in its last answer.
+    pub warnings: Vec<String>,
+    /// Real seconds that the last query took.
+    pub last_seconds: f64,
+    /// Samples of the last answer that were no values.
+    pub not_values: usize,
+    /// Series of the last answer that were left out since they have no service label.
+    pub without_service: usize,
+}
+
+/// How the model was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ModelStatus {
+    /// Questions that were asked, answered from the cache or not.
+    pub questions_total: u64,
+    /// Of these, answers that the cache gave.
+    pub cached_total: u64,
+    /// Requests to the endpoint.
+    pub requests_total: u64,
+    /// Tokens of prompts.
+    pub prompt_tokens_total: u64,
+    /// Tokens of answers.
+    pub completion_tokens_total: u64,
+    /// Questions that heuristics had to answer instead, by reason.
+    pub fallbacks_total: BTreeMap<&'static str, u64>,
+}
+
+/// What can be asked of the running pipeline. Clones ask the same one.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    pub(super) status: watch::Receiver<Arc<Status>>,
+    pub(super) requests: mpsc::Sender<Request>,
+}
+
+/// A question to the pipeline, with the way back.
+#[derive(Debug)]
+pub(super) enum Request {
+    /// To the engine, through the log.
+    Command(Command, oneshot::Sender<Reply>),
+    /// The series of a signal as they stand.
+    Series(SignalName, oneshot::Sender<Vec<SeriesView>>),
+}
+
+/// The pipeline does not answer: it stops, or it is overloaded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the pipeline is stopping or has too much to do; try again")]
+pub struct Unavailable;
+
+impl Handle {
+    /// How the pipeline stands.
+    pub fn status(&self) -> Arc<Status> {
+        self.status.borrow().clone()
+    }
+
+    /// Waits for the next status.
+    ///
+    /// # Errors
+    /// Where the pipeline has ended.
+    pub async fn changed(&mut self) -> Result<(), Unavailable> {
+        self.status.changed().await.map_err(|_| Unavailable)
+    }
+
+    /// Gives a command and waits until what it changes is written down.
+    ///
+    /// # Errors
+    /// Where the pipeline does not take it.
+    pub async fn command(&self, command: Command) -> Result<Reply, Unavailable> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.try_send(Request::Command(command, reply)).map_err(|_| Unavailable)?;
+        answer.await.map_err(|_| Unavailable)
+    }
+
+    /// The series of one signal as they stand; empty for a signal that does not exist.
+    ///
+    /// # Errors
+    /// Where the pipeline does not take the question.
+    pub async fn series_of(&self, signal: SignalName) -> Result<Vec<SeriesView>, Unavailable> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.try_send(Request::Series(signal, reply)).map_err(|_| Unavailable)?;
+        answer.await.map_err(|_| Unavailable)
+    }
+}
