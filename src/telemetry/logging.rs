@@ -41,15 +41,12 @@ where
     })
 }
 
-/// Makes the subscriber and installs it for the whole process; once, from the top.
+/// Installs a subscriber that writes to standard error, for the whole process; once, from the top.
 ///
 /// # Errors
 /// A level that is none, or a subscriber that is installed already.
-pub fn init<W>(settings: &Settings, writer: W) -> Result<(), LogError>
-where
-    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
-{
-    let subscriber = subscriber(settings, writer)?;
+pub fn install(settings: &Settings) -> Result<(), LogError> {
+    let subscriber = subscriber(settings, std::io::stderr)?;
     tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::Installed)
 }
 
@@ -114,7 +111,9 @@ mod tests {
     fn a_logfmt_line_has_level_message_and_fields() {
         let text = written("info", LogFormat::Logfmt);
         let line = text.lines().next().unwrap();
-        for part in ["level=info", "target=portent::engine", "opened incident abc", "incident.id=abc", "count=3"] {
+        for part in
+            ["level=info", "target=portent::engine", "opened incident abc", "incident.id=abc", "count=3"]
+        {
             assert!(line.contains(part), "{part} is missing in {line}");
         }
     }

@@ -31,26 +31,40 @@ struct Described {
 impl Registry {
     /// Starts with `portent_build_info` alone.
     pub fn new() -> Self {
-        let mut registry =
-            Self { inner: registry::Registry::with_prefix(PREFIX), catalogue: Vec::new() };
+        let mut registry = Self { inner: registry::Registry::with_prefix(PREFIX), catalogue: Vec::new() };
         let version = vec![("version", Cow::Borrowed(env!("CARGO_PKG_VERSION")))];
-        registry.register("build", &["version"], "The build that is running", Info::new(version));
+        registry.register_family("build", &["version"], "The build that is running", Info::new(version));
         registry
     }
 
-    /// Adds a metric and gives it back, to be counted in: both share what they count.
+    /// Adds a metric without labels. Its owner keeps a clone: both share what they count.
     ///
     /// `name` has neither the prefix nor, for a counter, `_total`, nor, for an info, `_info`: those are put on here.
-    /// `labels` are the names of a family's labels. `help` is a sentence without its full stop.
-    pub fn add<M: Metric + Clone>(
+    /// `help` is a sentence without its full stop.
+    pub fn register(&mut self, name: &str, help: &'static str, metric: impl Metric) {
+        self.register_family(name, &[], help, metric);
+    }
+
+    /// Adds a family of metrics with the names of its labels, for the reference.
+    pub fn register_family(
         &mut self,
         name: &str,
         labels: &'static [&'static str],
         help: &'static str,
-        metric: M,
-    ) -> M {
-        self.register(name, labels, help, metric.clone());
-        metric
+        metric: impl Metric,
+    ) {
+        let kind = metric.metric_type();
+        let full_name = full_name(name, kind);
+        debug_assert!(
+            is_plain(name),
+            "the metric {name} has a suffix or a letter that is put on here or nowhere"
+        );
+        debug_assert!(
+            self.catalogue.iter().all(|known| known.name != full_name),
+            "the metric {name} is registered twice"
+        );
+        self.catalogue.push(Described { name: full_name, kind: type_name(kind), labels, help });
+        self.inner.register(name, help, metric);
     }
 
     /// Everything as OpenMetrics text, for `/metrics`; see [`CONTENT_TYPE`].
@@ -71,21 +85,6 @@ impl Registry {
             let _ = writeln!(table, "| `{name}` | {kind} | {} | {help}. |", labels.join(", "));
         }
         table
-    }
-
-    fn register(
-        &mut self,
-        name: &str,
-        labels: &'static [&'static str],
-        help: &'static str,
-        metric: impl Metric,
-    ) {
-        let kind = metric.metric_type();
-        debug_assert!(is_plain(name), "the metric {name} has a suffix or a letter that is put on here or nowhere");
-        let name_of = |known: &Described| known.name == full_name(name, kind);
-        debug_assert!(!self.catalogue.iter().any(name_of), "the metric {name} is registered twice");
-        self.catalogue.push(Described { name: full_name(name, kind), kind: type_name(kind), labels, help });
-        self.inner.register(name, help, metric);
     }
 }
 
@@ -138,8 +137,9 @@ mod tests {
     #[test]
     fn names_come_out_with_prefix_and_total() {
         let mut registry = Registry::new();
-        let polls = registry.add("polls", &[], "Polls that were due", Counter::<u64>::default());
-        let queue = registry.add("queue_length", &[], "Inputs that wait", Gauge::<i64>::default());
+        let (polls, queue) = (Counter::<u64>::default(), Gauge::<i64>::default());
+        registry.register("polls", "Polls that were due", polls.clone());
+        registry.register("queue_length", "Inputs that wait", queue.clone());
         polls.inc_by(2);
         queue.set(5);
         let text = registry.encode();
@@ -159,9 +159,10 @@ mod tests {
 
     #[test]
     fn two_registries_in_one_process_do_not_meet() {
+        let (counter, idle) = (Counter::<u64>::default(), Counter::<u64>::default());
         let [mut one, mut other] = [Registry::new(), Registry::new()];
-        let counter = one.add("polls", &[], "Polls that were due", Counter::<u64>::default());
-        other.add("polls", &[], "Polls that were due", Counter::<u64>::default());
+        one.register("polls", "Polls that were due", counter.clone());
+        other.register("polls", "Polls that were due", idle);
         counter.inc();
         assert!(one.encode().contains("portent_polls_total 1\n"));
         assert!(other.encode().contains("portent_polls_total 0\n"));
@@ -170,10 +171,9 @@ mod tests {
     #[test]
     fn the_reference_has_every_metric_also_a_family_without_series() {
         let mut registry = Registry::new();
-        let buckets = || Histogram::new([0.1, 1.0]);
-        registry.add("query_duration_seconds", &[], "How long a query took", buckets());
+        registry.register("query_duration_seconds", "How long a query took", Histogram::new([0.1, 1.0]));
         let family = Family::<Vec<(String, String)>, Counter>::default();
-        registry.add("query_failures", &["signal"], "Queries that failed", family);
+        registry.register_family("query_failures", &["signal"], "Queries that failed", family);
         assert!(!registry.encode().contains("query_failures"));
         assert_eq!(
             registry.reference(),
@@ -183,5 +183,14 @@ mod tests {
              | `portent_query_duration_seconds` | histogram |  | How long a query took. |\n\
              | `portent_query_failures_total` | counter | `signal` | Queries that failed. |\n"
         );
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "registered twice")]
+    fn a_name_is_registered_once() {
+        let mut registry = Registry::new();
+        registry.register("polls", "Polls that were due", Counter::<u64>::default());
+        registry.register("polls", "Polls that were due", Counter::<u64>::default());
     }
 }
