@@ -3,6 +3,7 @@
 //! The rooms and the arrows between them are drawn in `docs/architecture.md` and held by `tests/tidy.rs`.
 
 pub mod api;
+pub mod config;
 pub mod correlate;
 pub mod detect;
 pub mod diagnose;
