@@ -96,7 +96,10 @@ impl App {
         let has_ended = supervisor.stop(GRACE).await;
         store.close().await;
         anyhow::ensure!(has_ended, "not everything ended within {} s", GRACE.as_secs());
-        anyhow::ensure!(!supervisor.has_failed(), "a part of the agent ended by a defect; the log says which");
+        anyhow::ensure!(
+            !supervisor.has_failed(),
+            "a part of the agent ended by a defect; the log says which"
+        );
         Ok(())
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn check_config(file: &Path) -> anyhow::Result<ExitCode> {
             }
         },
         Err(report) => {
-            write!(err, "{report}")?;
+            writeln!(err, "{report}")?;
             Ok(ExitCode::FAILURE)
         }
     }

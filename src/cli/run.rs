@@ -43,7 +43,7 @@ fn block_on(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Res
 async fn run_agent(args: RunArgs) -> anyhow::Result<ExitCode> {
     let config = config::load(Some(&args.config_file), config::environment(), &args.overrides())?;
     config.require_signals()?;
-    telemetry::init(&config.log, std::io::stderr)?;
+    telemetry::install(&config.log)?;
     let app = App::start(&config, Clock::real()).await?;
     info!(url = %app.url(), "the API listens on {}", app.url());
     tokio::select! {

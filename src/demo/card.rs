@@ -142,11 +142,18 @@ impl IncidentLine {
 
 impl fmt::Display for ScoreCard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\nScore card: {:.0} s watched at speed {}, seed {}", self.watched_s, self.speed, self.seed)?;
+        writeln!(
+            f,
+            "\nScore card: {:.0} s watched at speed {}, seed {}",
+            self.watched_s, self.speed, self.seed
+        )?;
         writeln!(f, "  faults   {:>3}   caught {}   missed {}", self.faults, self.caught, self.missed.len())?;
         writeln!(f, "  incidents {:>2}   false {}", self.incidents.len(), self.false_incidents.len())?;
         if let (Some(median), Some(longest)) = (self.median_delay_s, self.max_delay_s) {
-            writeln!(f, "  from a fault's beginning to its incident: {median:.0} s in the median, {longest:.0} s at most")?;
+            writeln!(
+                f,
+                "  from a fault's beginning to its incident: {median:.0} s in the median, {longest:.0} s at most"
+            )?;
         }
         for fault in &self.missed {
             writeln!(f, "  missed: {} {} at {}", fault.service, fault.signals.join(", "), fault.started_at)?;

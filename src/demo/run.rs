@@ -55,7 +55,7 @@ pub async fn run(
     let source = format!("http://{}", listener.local_addr()?);
     let folder = TemporaryFolder::make()?;
     let config = demo_config(settings, &source, &folder)?;
-    telemetry::init(&config.log, std::io::stderr)?;
+    telemetry::install(&config.log)?;
 
     let time = clock.clone();
     let service = portent_demo_service::serve(
@@ -103,7 +103,8 @@ async fn watch(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<ScoreCard> {
     let from = clock.now();
-    let end = settings.cycles.map(|cycles| from.plus(Duration::from_secs(cycles as u64 * CYCLE_SECONDS as u64)));
+    let end =
+        settings.cycles.map(|cycles| from.plus(Duration::from_secs(cycles as u64 * CYCLE_SECONDS as u64)));
     tokio::pin!(stop);
     let mut known: Vec<IncidentId> = Vec::new();
     loop {

@@ -41,7 +41,11 @@ impl Show {
             self.line(&format!("    {}", first.text));
         }
         let after = incident.opened_at.since(incident.onset()).as_secs();
-        self.line(&format!("    began {}, opened {after} s later as {}", clock_time(incident.onset()), incident.id));
+        self.line(&format!(
+            "    began {}, opened {after} s later as {}",
+            clock_time(incident.onset()),
+            incident.id
+        ));
     }
 }
 

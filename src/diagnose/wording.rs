@@ -32,7 +32,10 @@ pub(super) fn since_onset(bundle: &Bundle, id: &EvidenceId, first_bits: f64) -> 
         }
         let (onset, until) = (trouble.onset(), trouble.until());
         sentences = if *is_active {
-            format!("{signal} has been outside its band for {}, since {onset}", seconds(bundle.at.since(onset)))
+            format!(
+                "{signal} has been outside its band for {}, since {onset}",
+                seconds(bundle.at.since(onset))
+            )
         } else {
             format!("{signal} was outside its band from {onset} to {until}")
         };

@@ -142,117 +142,132 @@ impl Metrics {
     }
 
     fn register_source(&self, to: &mut Registry) {
-        to.add(
+        to.register_family(
             "source_query_duration_seconds",
             SIGNAL,
             "Real time that the queries of one poll took, retries included",
             self.query_seconds.clone(),
         );
-        to.add(
+        to.register_family(
             "source_query_failures",
             FAILURE,
             "Polls that failed, retries included, by what went wrong",
             self.query_failures.clone(),
         );
-        to.add(
+        to.register_family(
             "missed_evaluations",
             SIGNAL,
             "Slots that passed while an earlier one was still being worked on",
             self.missed.clone(),
         );
-        to.add(
+        to.register_family(
             "last_successful_evaluation_timestamp_seconds",
             SIGNAL,
             "The slot of the last poll that was answered; alert when it falls behind",
             self.last_success.clone(),
         );
-        to.add(
+        to.register_family(
             "judged_through_timestamp_seconds",
             SIGNAL,
             "The last step that was judged",
             self.judged_through.clone(),
         );
-        to.add(
+        to.register(
             "queue_length",
-            &[],
             "Inputs that waited for the engine at its last turn",
             self.queue_length.clone(),
         );
-        to.add(
+        to.register(
             "ready",
-            &[],
             "1 while every signal has an answer and the store takes what is written",
             self.ready.clone(),
         );
     }
 
     fn register_detection(&self, to: &mut Registry) {
-        to.add("series_tracked", SIGNAL, "Series that have state", self.series.clone());
-        to.add("series_warming", SIGNAL, "Series whose baseline is not full yet", self.warming.clone());
-        to.add("series_anomalous", SIGNAL, "Series with an open anomaly", self.anomalous.clone());
-        to.add(
+        to.register_family("series_tracked", SIGNAL, "Series that have state", self.series.clone());
+        to.register_family(
+            "series_warming",
+            SIGNAL,
+            "Series whose baseline is not full yet",
+            self.warming.clone(),
+        );
+        to.register_family("series_anomalous", SIGNAL, "Series with an open anomaly", self.anomalous.clone());
+        to.register_family(
             "series_lost",
             SIGNAL,
             "Series that have stopped while their query still answers",
             self.lost.clone(),
         );
-        to.add("samples_judged", SIGNAL, "Samples judged", self.judged.clone());
-        to.add("samples_outside", SIGNAL, "Samples outside their band", self.outside.clone());
-        to.add(
+        to.register_family("samples_judged", SIGNAL, "Samples judged", self.judged.clone());
+        to.register_family("samples_outside", SIGNAL, "Samples outside their band", self.outside.clone());
+        to.register_family(
             "samples_repeated",
             SIGNAL,
             "Samples that came again or late and were left out",
             self.repeated.clone(),
         );
-        to.add(
+        to.register_family(
             "series_untracked",
             SIGNAL,
             "Rows left out because the signal has its limit of series",
             self.untracked.clone(),
         );
-        to.add(
+        to.register_family(
             "series_evicted",
             SIGNAL,
             "Series forgotten after a day without a sample",
             self.evicted.clone(),
         );
-        to.add("anomalies", SIGNAL, "Anomalies that opened or joined an incident", self.anomalies.clone());
+        to.register_family(
+            "anomalies",
+            SIGNAL,
+            "Anomalies that opened or joined an incident",
+            self.anomalies.clone(),
+        );
     }
 
     fn register_incidents(&self, to: &mut Registry) {
-        to.add("incidents_open", SEVERITY, "Incidents that are not resolved", self.incidents_open.clone());
-        to.add(
+        to.register_family(
+            "incidents_open",
+            SEVERITY,
+            "Incidents that are not resolved",
+            self.incidents_open.clone(),
+        );
+        to.register_family(
             "incidents_opened",
             SEVERITY,
             "Incidents opened, by their severity at that moment",
             self.incidents_opened.clone(),
         );
-        to.add("incidents_resolved", &[], "Incidents resolved", self.incidents_resolved.clone());
-        to.add(
+        to.register("incidents_resolved", "Incidents resolved", self.incidents_resolved.clone());
+        to.register(
             "evaluation_duration_seconds",
-            &[],
             "Real time from taking inputs to their commit, where there was something to write",
             self.evaluation_seconds.clone(),
         );
-        to.add(
+        to.register(
             "store_commit_failures",
-            &[],
             "Commits that the store did not take; the engine starts again after each",
             self.commit_failures.clone(),
         );
     }
 
     fn register_model(&self, to: &mut Registry) {
-        to.add(
+        to.register(
             "llm_questions",
-            &[],
             "Questions to the model, answered from the cache or not",
             self.llm_questions.clone(),
         );
-        to.add("llm_cached", &[], "Questions that the cache answered", self.llm_cached.clone());
-        to.add("llm_requests", &[], "Requests to the model's endpoint", self.llm_requests.clone());
-        to.add("llm_tokens", &["direction"], "Tokens as the endpoint counts them", self.llm_tokens.clone());
-        to.add(
+        to.register("llm_cached", "Questions that the cache answered", self.llm_cached.clone());
+        to.register("llm_requests", "Requests to the model's endpoint", self.llm_requests.clone());
+        to.register_family(
+            "llm_tokens",
+            &["direction"],
+            "Tokens as the endpoint counts them",
+            self.llm_tokens.clone(),
+        );
+        to.register_family(
             "llm_fallbacks",
             &["reason"],
             "Questions that the heuristics had to answer instead",

@@ -121,7 +121,8 @@ impl Settings {
         let mut url = Url::parse(&self.url).map_err(|error| format!("is no URL ({error}): {way_out}"))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(
-                "holds a user or a password: put them under source.auth, the password in a file".to_owned()
+                "holds a user or a password: put them under source.basic_auth, the password in a file"
+                    .to_owned(),
             );
         }
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
@@ -151,7 +152,9 @@ impl Settings {
                 return Some(format!("{shown:?} is set by the request itself: leave it out"));
             }
             let twice = parsed.as_str() == "authorization" && !matches!(self.auth, Auth::None);
-            twice.then(|| "\"Authorization\" stands beside source.auth: keep one of them".to_owned())
+            twice.then(|| {
+                "\"Authorization\" stands beside basic_auth or bearer_token: keep one of them".to_owned()
+            })
         })
     }
 }

@@ -138,7 +138,9 @@ fn refusal_text(body: &[u8], is_text: bool) -> Option<String> {
 fn status_text(status: StatusCode) -> String {
     let reason = status.canonical_reason().unwrap_or("no reason given");
     match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => format!("{reason}: check source.auth"),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            format!("{reason}: check source.basic_auth or source.bearer_token_file")
+        }
         StatusCode::NOT_FOUND => format!("{reason}: check the path prefix of source.url"),
         _ => reason.to_owned(),
     }
