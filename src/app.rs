@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::llm::Model;
 use crate::runtime::{Clock, Handle, Parts, Polled, Supervisor};
 use crate::series::SignalName;

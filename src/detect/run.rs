@@ -167,7 +167,7 @@ fn open(
     let worst = counted().max_by(|a, b| a.signed_score.abs().total_cmp(&b.signed_score.abs()))?;
     // A stray sample of noise just before a fault is not its beginning.
     let begun = ONSET_SHARE * worst.signed_score.abs();
-    let first = counted().filter(|mark| mark.signed_score.abs() >= begun).next_back()?;
+    let first = counted().rfind(|mark| mark.signed_score.abs() >= begun)?;
     Some(Anomaly {
         side,
         onset: Timestamp::from_millis(first.at_ms),

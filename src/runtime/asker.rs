@@ -78,7 +78,7 @@ impl Asker {
 
     async fn ask(&self, bundle: &Bundle) -> (Result<Answer, Because>, ModelNews) {
         let question = self.model.question(bundle);
-        if let Some(hypotheses) = self.from_cache(&question, bundle).await {
+        if let Some(hypotheses) = self.cached(&question, bundle).await {
             let answer = Answer { model: self.model.name().to_owned(), from_cache: true, hypotheses };
             return (Ok(answer), ModelNews { from_cache: true, ..ModelNews::default() });
         }
@@ -103,7 +103,7 @@ impl Asker {
         (answer, news)
     }
 
-    async fn from_cache(
+    async fn cached(
         &self,
         question: &crate::llm::Question,
         bundle: &Bundle,

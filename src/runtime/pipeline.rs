@@ -315,13 +315,12 @@ impl Working {
     }
 
     fn why_not_ready(&self, tallies: &[(SignalName, crate::detect::Tally)]) -> Option<String> {
-        let waiting = tallies.iter().find_map(|(signal, _)| {
+        tallies.iter().find_map(|(signal, _)| {
             let polls = self.polls.get(signal);
             let has_answer = polls.is_some_and(|polls| polls.answered_total > 0);
             let because =
                 polls.and_then(|polls| polls.last_error.as_deref()).unwrap_or("its history is being read");
             (!has_answer).then(|| format!("signal {signal} has no answer yet: {because}"))
-        });
-        waiting
+        })
     }
 }
