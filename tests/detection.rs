@@ -13,6 +13,7 @@ mod detection {
     pub(crate) mod noise;
     pub(crate) mod trial;
 
+    mod document;
     mod gaps;
     mod levels;
     mod opening;
