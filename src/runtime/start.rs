@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::asker::{Asker, QUESTIONS_WAITING_MAX};
 use super::clock::Clock;
-use super::metrics::Metrics;
+use super::metrics::{Metrics, tell_config};
 use super::pipeline::{Message, PAST_LIMIT, Pipeline, Tagged};
 use super::poller::{Assignment, Poller};
 use super::settings::Settings;
@@ -86,6 +86,7 @@ pub async fn start(
 ) -> Result<Handle, StartError> {
     let Parts { settings, engine, signals, source, model, store, clock, version, config_hash } = parts;
     let restored = store.restore(PAST_LIMIT).await?;
+    tell_config(registry, config_hash.clone());
     write_start(&store, &clock, version, config_hash).await?;
     let metrics = Metrics::new(registry);
     let backend = Prometheus::new(&source)?;
