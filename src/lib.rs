@@ -10,6 +10,7 @@ pub mod engine;
 pub mod id;
 pub mod incident;
 pub mod llm;
+pub mod record;
 pub mod replay;
 pub mod runtime;
 pub mod schedule;

@@ -1,5 +1,7 @@
 //! What a diagnosis says, and who says it.
 
+use std::borrow::Cow;
+
 use super::bundle::EvidenceId;
 use crate::id::IncidentId;
 use crate::series::{Service, SignalName};
@@ -168,7 +170,7 @@ pub struct Hypothesis {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Contribution {
     /// Its name, as `docs/architecture.md` explains it.
-    pub term: &'static str,
+    pub term: Cow<'static, str>,
     /// In bits; negative speaks against.
     pub bits: f64,
 }

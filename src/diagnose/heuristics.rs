@@ -75,7 +75,7 @@ fn symptoms(bundle: &Bundle) -> Vec<Symptom<'_>> {
 }
 
 fn own_cause(bundle: &Bundle, symptom: &Symptom<'_>, shape: &Shape) -> (f64, Hypothesis) {
-    let mut terms = vec![Contribution { term: "strength", bits: strength(symptom.trouble) }];
+    let mut terms = vec![Contribution { term: "strength".into(), bits: strength(symptom.trouble) }];
     let first = first_bits(bundle, symptom);
     push(&mut terms, "first", first);
     push(&mut terms, "shape", shape.bits);
@@ -168,7 +168,7 @@ fn cause_elsewhere(bundle: &Bundle, item: &Item) -> Option<(f64, Hypothesis)> {
         (Some(_), Movement { score: None, .. }) => return None,
         (None, _) => 3.0,
     };
-    let mut terms = vec![Contribution { term: "strength", bits: strength }];
+    let mut terms = vec![Contribution { term: "strength".into(), bits: strength }];
     push(&mut terms, "elsewhere", 1.0 - 1.5);
     let lead = bundle.onset.since(*onset).as_secs_f64();
     let title = format!("{service} was in trouble first: its {signal} moved {lead:.0} s earlier");
@@ -183,7 +183,7 @@ fn cause_elsewhere(bundle: &Bundle, item: &Item) -> Option<(f64, Hypothesis)> {
 
 fn push(terms: &mut Vec<Contribution>, term: &'static str, bits: f64) {
     if bits.abs() > 0.0 {
-        terms.push(Contribution { term, bits });
+        terms.push(Contribution { term: term.into(), bits });
     }
 }
 
