@@ -3,7 +3,11 @@
 //! The rooms and the arrows between them are drawn in `docs/architecture.md` and held by `tests/tidy.rs`.
 
 pub mod api;
+pub mod app;
+pub mod cli;
+pub mod config;
 pub mod correlate;
+pub mod demo;
 pub mod detect;
 pub mod diagnose;
 pub mod engine;
@@ -16,6 +20,7 @@ pub mod runtime;
 pub mod schedule;
 pub mod secret;
 pub mod series;
+pub mod source;
 pub mod store;
 pub mod telemetry;
 pub mod time;

@@ -54,6 +54,9 @@ pub(super) struct Run {
     pub(super) anomaly: Option<Anomaly>,
     inside_in_a_row: usize,
     stretch: Option<Stretch>,
+    /// Samples up to here belong to what is settled, an anomaly that cleared or a level that was left: they are no
+    /// evidence for the next anomaly.
+    settled_through_ms: Option<i64>,
 }
 
 /// A stretch of samples of which most are outside the band.
@@ -62,11 +65,17 @@ struct Stretch {
     since_ms: i64,
     points: usize,
     outside: usize,
+    inside_in_a_row: usize,
 }
 
-/// A stretch goes on while at least this share of its samples is outside: a series that is outside nine times in ten
-/// has a new level, though it visits the old one.
-const STRETCH_SHARE: f64 = 0.75;
+impl Stretch {
+    /// Whether it lasts: at least every other of its samples is outside, since a series that is elsewhere more often
+    /// than not has a new level though it visits the old one; and it has not been back for half a baseline in a row,
+    /// since then it has returned, however long it was away.
+    fn lasts(&self, settings: &Settings) -> bool {
+        self.outside * 2 >= self.points && self.inside_in_a_row * 2 < settings.baseline_points
+    }
+}
 
 /// The onset is the first anomalous sample of the window with at least this share of the worst score in it.
 const ONSET_SHARE: f64 = 0.25;
@@ -93,7 +102,7 @@ impl Run {
         let Some(current) = marks.last() else { return Step::Nothing };
         if self.stretch_is_a_level(current.at_ms, verdict.is_outside(), settings) {
             let since_ms = self.stretch.map_or(current.at_ms, |stretch| stretch.since_ms);
-            *self = Self::default();
+            *self = Self { settled_through_ms: Some(current.at_ms), ..Self::default() };
             return Step::Adopt { since: Timestamp::from_millis(since_ms) };
         }
         match (&mut self.anomaly, current.side(settings.sides)) {
@@ -111,27 +120,39 @@ impl Run {
                     return Step::Nothing;
                 }
                 let ended = *anomaly;
-                self.anomaly = None;
+                (self.anomaly, self.settled_through_ms) = (None, Some(current.at_ms));
                 Step::Cleared(ended)
             }
-            (None, Some(side)) => match open(marks, side, verdict, baseline, settings, step) {
-                Some(anomaly) => {
-                    (self.anomaly, self.inside_in_a_row) = (Some(anomaly), 0);
-                    Step::Opened(anomaly)
+            (None, Some(side)) => {
+                match open(self.unsettled(marks), side, verdict, baseline, settings, step) {
+                    Some(anomaly) => {
+                        (self.anomaly, self.inside_in_a_row) = (Some(anomaly), 0);
+                        Step::Opened(anomaly)
+                    }
+                    None => Step::Nothing,
                 }
-                None => Step::Nothing,
-            },
+            }
             (None, None) => Step::Nothing,
         }
     }
 
+    /// The samples that can be evidence for another anomaly.
+    fn unsettled<'a>(&self, marks: &'a [Mark]) -> &'a [Mark] {
+        let first = marks.partition_point(|mark| Some(mark.at_ms) <= self.settled_through_ms);
+        marks.get(first..).unwrap_or_default()
+    }
+
+    /// Takes a sample into the stretch and says whether that is a level by now. A sample at the old level never makes
+    /// it one: the new baseline begins where the series is.
     fn stretch_is_a_level(&mut self, at_ms: i64, is_outside: bool, settings: &Settings) -> bool {
-        let mut stretch = self.stretch.unwrap_or(Stretch { since_ms: at_ms, points: 0, outside: 0 });
+        let fresh = Stretch { since_ms: at_ms, points: 0, outside: 0, inside_in_a_row: 0 };
+        let mut stretch = self.stretch.unwrap_or(fresh);
         stretch.points += 1;
         stretch.outside += usize::from(is_outside);
-        let goes_on = stretch.outside as f64 >= STRETCH_SHARE * stretch.points as f64;
-        self.stretch = goes_on.then_some(stretch);
-        goes_on
+        stretch.inside_in_a_row = if is_outside { 0 } else { stretch.inside_in_a_row + 1 };
+        self.stretch = stretch.lasts(settings).then_some(stretch);
+        self.stretch.is_some()
+            && is_outside
             && stretch.points >= settings.baseline_points
             && at_ms.saturating_sub(stretch.since_ms) >= millis(settings.adopt_after)
     }
@@ -167,7 +188,7 @@ fn open(
     let worst = counted().max_by(|a, b| a.signed_score.abs().total_cmp(&b.signed_score.abs()))?;
     // A stray sample of noise just before a fault is not its beginning.
     let begun = ONSET_SHARE * worst.signed_score.abs();
-    let first = counted().filter(|mark| mark.signed_score.abs() >= begun).next_back()?;
+    let first = counted().rfind(|mark| mark.signed_score.abs() >= begun)?;
     Some(Anomaly {
         side,
         onset: Timestamp::from_millis(first.at_ms),

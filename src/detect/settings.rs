@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::run::evidence_for;
 
-/// A series without samples for this long is forgotten.
+/// A series without samples for this long is forgotten; one whose step is long, after as many steps as its baseline
+/// has points.
 pub const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// How one signal is judged. The defaults are those of `config/default.toml`.
@@ -36,7 +37,8 @@ pub struct Settings {
     pub clear_points: usize,
     /// An anomaly opens only with this confidence, 0 to below 1.
     pub min_confidence: f64,
-    /// After this time outside the band a new level becomes the baseline.
+    /// A series that was mostly outside its band for this time, and for at least `baseline_points` samples, has a new
+    /// baseline.
     pub adopt_after: Duration,
     /// What a series that stops means.
     pub missing: Missing,
@@ -157,11 +159,12 @@ impl Default for Settings {
 
 impl Settings {
     /// The deviation, in scales, that a lasting anomaly needs to open after every gate: `sigma`, or more where
-    /// `min_confidence` asks for more evidence than `open_points` samples at the boundary give.
+    /// `min_confidence` asks for more evidence than a window full of samples at the boundary gives.
     ///
     /// It leaves out what depends on the series: the floors and the least deviations, which widen the band.
     pub fn effective_sigma(&self) -> f64 {
-        self.sigma * evidence_for(self.min_confidence).sqrt().max(1.0)
+        let samples = self.open_window.max(1) as f64 / self.open_points.max(1) as f64;
+        self.sigma * (evidence_for(self.min_confidence) / samples).sqrt().max(1.0)
     }
 }
 

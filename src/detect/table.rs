@@ -8,6 +8,7 @@
 )]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use indexmap::IndexMap;
 
@@ -135,7 +136,11 @@ impl Table {
         let step =
             self.runs[row].step(&self.scratch, &verdict, baseline, &self.plan.settings, self.plan.step);
         if !verdict.is_outside() {
-            self.noise[row].learn(value - baseline.mean, width);
+            // The first window was taken unjudged. While it is the baseline, a fault in it would teach the memory of
+            // noise a scale that takes hours to fade.
+            if self.accepted_count[row] >= 2 * width as u64 {
+                self.noise[row].learn(value - baseline.mean, width);
+            }
             self.accept(row, value);
         }
         match step {
@@ -152,7 +157,9 @@ impl Table {
 
     /// Ends a slot: what is lost as of `through`, and the anomalies that go on.
     pub(super) fn close(&mut self, through: Timestamp, counts: &mut Counts, out: &mut Vec<Finding>) {
-        self.forget_before(through.minus(FORGET_AFTER), counts);
+        // The samples of a daily series are a day apart.
+        let forget_after = FORGET_AFTER.max(self.baseline_span());
+        self.forget_before(through.minus(forget_after), counts);
         let rows: Vec<usize> = self.index.values().copied().collect();
         for row in rows {
             if let Some(anomaly) = self.runs[row].anomaly {
@@ -275,18 +282,20 @@ impl Table {
     }
 
     fn restart_after_gap(&mut self, row: usize, at: Timestamp, emit: &mut dyn FnMut(Finding)) {
-        let settings = &self.plan.settings;
         if self.recent_count[row] == 0 {
             return;
         }
         let lasted = at.since(Timestamp::from_millis(self.last_ms[row]));
-        let longest =
-            settings.adopt_after.max(self.plan.step.saturating_mul(settings.baseline_points as u32));
-        if lasted > longest {
+        if lasted > self.plan.settings.adopt_after.max(self.baseline_span()) {
             (self.accepted_count[row], self.recent_count[row]) = (0, 0);
             (self.noise[row], self.runs[row]) = (Noise::default(), Run::default());
             emit(self.finding(row, at, What::Restarted(Restart::Gap { lasted })));
         }
+    }
+
+    /// The time that a baseline without gaps covers.
+    fn baseline_span(&self) -> Duration {
+        self.plan.step.saturating_mul(self.plan.settings.baseline_points as u32)
     }
 
     /// Takes the last samples as they came for the baseline, flagged ones too.

@@ -4,11 +4,14 @@
 #![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm, clippy::indexing_slicing))]
 
 mod bundle;
+mod data;
 mod diagnosis;
 mod gather;
 mod heuristics;
 mod prompt;
 mod reply;
+#[cfg(test)]
+pub(crate) mod sample;
 mod shapes;
 mod wording;
 
@@ -17,4 +20,4 @@ pub use self::diagnosis::{Author, Because, Cause, Contribution, Diagnosis, Hypot
 pub use self::gather::{Limits, PastIncident, gather};
 pub use self::heuristics::rank;
 pub use self::prompt::{Prompt, SCHEMA_NAME, prompt, schema};
-pub use self::reply::{ReplyError, parse_reply};
+pub use self::reply::{Fault, Problem, ReplyError, one_line, parse_reply};

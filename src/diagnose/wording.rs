@@ -1,5 +1,7 @@
 //! Sentences that the heuristics put together from evidence.
 
+use std::time::Duration;
+
 use super::bundle::{Bundle, Evidence, EvidenceId};
 use crate::detect::Side;
 use crate::incident::Trouble;
@@ -28,23 +30,28 @@ pub(super) fn since_onset(bundle: &Bundle, id: &EvidenceId, first_bits: f64) -> 
         if item.id != *id {
             continue;
         }
-        let span = if *is_active {
-            bundle.at.since(trouble.onset())
+        let (onset, until) = (trouble.onset(), trouble.until());
+        sentences = if *is_active {
+            format!(
+                "{signal} has been outside its band for {}, since {onset}",
+                seconds(bundle.at.since(onset))
+            )
         } else {
-            trouble.until().since(trouble.onset())
+            format!("{signal} was outside its band from {onset} to {until}")
         };
-        let span = format_duration(std::time::Duration::from_secs(span.as_secs()));
-        let tense = if *is_active { "for" } else { "and lasted" };
-        sentences = format!("{signal} has been outside its band since {} ({tense} {span})", trouble.onset());
     }
     let order: Vec<String> = others_in_order(bundle, id);
     if order.is_empty() {
-        sentences.push_str(" and is the only signal of the service that did. ");
+        sentences.push_str("; no other signal of the service is in trouble. ");
     } else {
         let place = if first_bits >= 1.0 { "it moved first, then " } else { "in trouble too: " };
         sentences.push_str(&format!("; {place}{}. ", order.join(", ")));
     }
     sentences
+}
+
+fn seconds(span: Duration) -> String {
+    format_duration(Duration::from_secs(span.as_secs()))
 }
 
 fn others_in_order(bundle: &Bundle, id: &EvidenceId) -> Vec<String> {

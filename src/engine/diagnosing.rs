@@ -87,10 +87,14 @@ impl Engine {
 
     fn diagnosed(&mut self, now: Timestamp, diagnosis: Diagnosis, effects: &mut Vec<Effect>) {
         let id = diagnosis.incident;
-        match diagnosis.hypotheses.first() {
-            Some(first) => self.causes.insert(id, first.cause),
+        let cause = diagnosis.hypotheses.first().map(|first| first.cause);
+        match cause {
+            Some(cause) => self.causes.insert(id, cause),
             None => self.causes.remove(&id),
         };
+        for past in self.past.iter_mut().filter(|past| past.incident == id) {
+            past.cause = cause;
+        }
         self.record(now, Stream::Incident(id), Event::Diagnosed(diagnosis), effects);
     }
 

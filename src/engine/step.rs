@@ -1,6 +1,7 @@
 //! One step: an input goes in, effects come out.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use indexmap::IndexMap;
 
@@ -19,6 +20,8 @@ use crate::time::Timestamp;
 const RECENT_MAX: usize = 128;
 /// So many are remembered as the past of their service.
 const PAST_MAX: usize = 512;
+/// After the start, a diagnosis waits at most so long for signals that have not been judged yet.
+const AWAIT_SIGNALS_MAX: Duration = Duration::from_secs(30);
 /// Below so many series, losing most of a signal is no sign of a broken source.
 const SOURCE_SERIES_MIN: usize = 4;
 
@@ -27,6 +30,9 @@ const SOURCE_SERIES_MIN: usize = 4;
 pub struct Engine {
     pub(super) settings: Settings,
     pub(super) detect: Detect,
+    began: Option<Timestamp>,
+    /// Signals that have not been judged yet since the start: what they say is still missing in a bundle.
+    awaited: BTreeSet<SignalName>,
     muted_until: BTreeMap<SignalName, Timestamp>,
     first_muted_until: Timestamp,
     judged_through: BTreeMap<SignalName, Timestamp>,
@@ -48,6 +54,7 @@ impl Engine {
     /// teach.
     pub fn new(settings: Settings, restored: Restored, first_muted_until: Timestamp) -> Self {
         let detect = Detect::new(settings.signals.iter().cloned());
+        let awaited = settings.signals.iter().map(|(signal, _)| signal.clone()).collect();
         // A question that was out when the agent stopped is lost: it is asked again.
         let stale = if settings.questions_per_incident > 0 {
             restored.open.iter().map(|incident| incident.id).collect()
@@ -57,6 +64,8 @@ impl Engine {
         Self {
             settings,
             detect,
+            began: None,
+            awaited,
             muted_until: restored.judged_through.clone(),
             first_muted_until,
             judged_through: restored.judged_through,
@@ -74,6 +83,7 @@ impl Engine {
     /// Takes one input. `now` never goes back.
     pub fn step(&mut self, now: Timestamp, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
+        self.began.get_or_insert(now);
         match input {
             Input::Batch(batch) => self.detect.judge(&batch, self.muted(batch.signal())),
             Input::SlotClosed { signal, through } => self.close(now, &signal, through, &mut effects),
@@ -141,13 +151,23 @@ impl Engine {
         if through > self.muted(signal) {
             self.reconcile(now, signal, effects);
         }
-        for id in std::mem::take(&mut self.stale) {
-            self.diagnose(now, id, Requester::Pipeline, effects);
-        }
+        self.awaited.remove(signal);
+        self.diagnose_stale(now, effects);
         self.tick(now, effects);
         let before = self.judged_through.insert(signal.clone(), through);
         if before != Some(through) {
             effects.push(Effect::Advance { signal: signal.clone(), through });
+        }
+    }
+
+    /// Diagnoses what changed. Right after the start it waits until every signal has been judged, but not for long: one
+    /// that does not answer holds up nothing.
+    fn diagnose_stale(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let running = self.began.map_or(Duration::ZERO, |began| now.since(began));
+        if self.awaited.is_empty() || running >= AWAIT_SIGNALS_MAX {
+            for id in std::mem::take(&mut self.stale) {
+                self.diagnose(now, id, Requester::Pipeline, effects);
+            }
         }
     }
 
@@ -327,6 +347,7 @@ impl Engine {
     }
 
     fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.diagnose_stale(now, effects);
         let over: Vec<(IncidentId, incident::Event)> = self
             .open
             .values()

@@ -102,4 +102,7 @@ impl Resolution {
             Self::NothingLeft => "nothing_left",
         }
     }
+
+    /// Every way.
+    pub const ALL: [Self; 2] = [Self::Recovered, Self::NothingLeft];
 }

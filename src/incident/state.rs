@@ -54,6 +54,9 @@ impl Source {
             Self::Detector => "detector",
         }
     }
+
+    /// Every source.
+    pub const ALL: [Self; 1] = [Self::Detector];
 }
 
 /// Where an incident is in its life.

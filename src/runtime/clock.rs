@@ -66,6 +66,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
+    #[expect(clippy::disallowed_methods, reason = "the paused clock of the test itself")]
     async fn a_scaled_sleep_takes_its_share_of_real_time() {
         let clock = Clock::scaled(60.0);
         let (start, begun) = (clock.now(), Instant::now());

@@ -1,9 +1,19 @@
 //! Runs the pipeline: the clock, the supervisor, the pollers, the engine's thread, the workers.
 
+mod announce;
+mod asker;
 mod clock;
+mod metrics;
+mod pipeline;
+mod poller;
 mod settings;
+mod start;
 mod status;
+mod supervisor;
 
 pub use self::clock::Clock;
+pub use self::metrics::metrics_reference;
 pub use self::settings::Settings;
+pub use self::start::{Parts, Polled, StartError, start};
 pub use self::status::{Handle, ModelStatus, PollStatus, SignalStatus, Status, Unavailable};
+pub use self::supervisor::Supervisor;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::pipeline::{Message, Tagged};
 use crate::detect::{SeriesView, Tally};
 use crate::engine::{Command, Reply};
 use crate::series::SignalName;
@@ -86,7 +87,8 @@ pub struct ModelStatus {
 #[derive(Debug, Clone)]
 pub struct Handle {
     pub(super) status: watch::Receiver<Arc<Status>>,
-    pub(super) requests: mpsc::Sender<Request>,
+    /// Weak: the engine ends when those who feed it do, not when the last reader goes.
+    pub(super) requests: mpsc::WeakSender<Tagged>,
 }
 
 /// A question to the pipeline, with the way back.
@@ -122,9 +124,7 @@ impl Handle {
     /// # Errors
     /// Where the pipeline does not take it.
     pub async fn command(&self, command: Command) -> Result<Reply, Unavailable> {
-        let (reply, answer) = oneshot::channel();
-        self.requests.try_send(Request::Command(command, reply)).map_err(|_| Unavailable)?;
-        answer.await.map_err(|_| Unavailable)
+        self.request(|reply| Request::Command(command, reply)).await
     }
 
     /// The series of one signal as they stand; empty for a signal that does not exist.
@@ -132,8 +132,19 @@ impl Handle {
     /// # Errors
     /// Where the pipeline does not take the question.
     pub async fn series_of(&self, signal: SignalName) -> Result<Vec<SeriesView>, Unavailable> {
+        self.request(|reply| Request::Series(signal, reply)).await
+    }
+
+    async fn request<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<T, Unavailable> {
         let (reply, answer) = oneshot::channel();
-        self.requests.try_send(Request::Series(signal, reply)).map_err(|_| Unavailable)?;
+        let queue = self.requests.upgrade().ok_or(Unavailable)?;
+        let message = Message::Request(request(reply));
+        // Not waiting: a reader may not hold up what feeds the engine.
+        queue.try_send(Tagged { generation: None, message }).map_err(|_| Unavailable)?;
+        drop(queue);
         answer.await.map_err(|_| Unavailable)
     }
 }

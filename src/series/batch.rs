@@ -133,6 +133,7 @@ mod tests {
         assert!(batch.push(Timestamp::from_millis(1), 1.0));
         assert!(!batch.push(Timestamp::from_millis(2), f64::NAN));
         assert!(!batch.push(Timestamp::from_millis(2), f64::INFINITY));
+        assert!(!batch.push(Timestamp::from_millis(2), -1e151));
         assert!(!batch.push(Timestamp::from_millis(1), 2.0), "a duplicate");
         batch.begin_row(key("b"));
         assert!(batch.push(Timestamp::from_millis(1), 3.0), "another row starts anew");

@@ -1,5 +1,9 @@
 //! Logs and the registry of the agent's own metrics.
 
+mod logging;
+mod registry;
 mod settings;
 
-pub use self::settings::{LogFormat, Settings};
+pub use self::logging::{BoxedSubscriber, LogError, install, subscriber};
+pub use self::registry::{CONTENT_TYPE, Registry};
+pub use self::settings::{LEVELS, LogFormat, Settings};

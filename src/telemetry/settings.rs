@@ -1,5 +1,8 @@
 //! How the agent logs.
 
+/// The levels, the most severe first.
+pub const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+
 /// How the agent logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {

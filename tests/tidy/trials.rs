@@ -16,7 +16,7 @@ fn an_arrow_against_the_table_is_found() {
     let check = |text, expected| check(forbidden_arrows, "src/detect/classic.rs", text, expected);
     check(
         "use crate::engine::Event;",
-        &["src/detect/classic.rs:1: detect -> engine; `detect` may use series, time"],
+        &["src/detect/classic.rs:1: detect -> engine; `detect` may use id, series, time"],
     );
     check("\n\nfn f(x: crate::store::Row) {}", &["rs:3: detect -> store"]);
     check(

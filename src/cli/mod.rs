@@ -1,0 +1,9 @@
+//! The command line.
+
+mod args;
+mod check;
+mod reference;
+mod replay;
+mod run;
+
+pub use self::run::main;

@@ -1,0 +1,90 @@
+//! What `portent check config` says about a config that is sound.
+
+use std::fmt::Write as _;
+
+use super::settings::{Config, Signal};
+use crate::time::format_duration;
+
+impl Config {
+    /// Describes the config for the person who wrote it: each signal with its query and the threshold that remains
+    /// after every gate, the files that it reads, and its hash. Ends in a line end; shows no secret.
+    pub fn summary(&self) -> String {
+        let mut text = format!("source       {}\n", self.source.url);
+        let model = match self.llm.enabled {
+            true => format!("{} at {}", self.llm.model, self.llm.base_url),
+            false => "off: built-in heuristics explain incidents".to_owned(),
+        };
+        line(&mut text, "model", &model);
+        line(&mut text, "api", &self.api.listen_address.to_string());
+        line(&mut text, "store", &self.store.path.display().to_string());
+        for (key, path) in self.secret_files() {
+            line(&mut text, "secret file", &format!("{} ({key})", path.display()));
+        }
+        line(&mut text, "hash", &self.hash());
+        match self.signals.len() {
+            0 => {
+                text.push_str("\nno signals: `portent run` needs at least one, `portent replay` needs none\n")
+            }
+            1 => text.push_str("\n1 signal\n"),
+            count => text.push_str(&format!("\n{count} signals\n")),
+        }
+        self.signals.iter().for_each(|signal| describe(signal, &mut text));
+        text
+    }
+}
+
+fn line(text: &mut String, name: &str, value: &str) {
+    // Writing to a `String` cannot fail.
+    let _ = writeln!(text, "{name:<12} {value}");
+}
+
+fn describe(signal: &Signal, text: &mut String) {
+    let plan = &signal.plan;
+    let _ = write!(
+        text,
+        "\n  {}: {}, by {}, a sample each {}, polled each {}\n    {}\n    anomalous beyond {:.2} sigma",
+        signal.query.signal,
+        plan.kind.as_str(),
+        signal.query.service_label,
+        format_duration(plan.step),
+        format_duration(signal.interval),
+        // A query may be written over several lines.
+        signal.query.promql.lines().map(str::trim).collect::<Vec<_>>().join(" "),
+        plan.settings.effective_sigma(),
+    );
+    let _ = writeln!(
+        text,
+        " in {} of {} samples, or in {} beyond {:.2} sigma",
+        plan.settings.open_points,
+        plan.settings.open_window,
+        plan.settings.strong_points,
+        plan.settings.sigma * plan.settings.strong_score,
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{DEMO, load_text};
+
+    #[test]
+    fn the_summary_shows_queries_thresholds_and_the_hash() {
+        let config = load_text("demo.toml", DEMO, [], &[]).unwrap();
+        let summary = config.summary();
+        for part in [
+            "source       http://127.0.0.1:9099\n",
+            "5 signals\n",
+            "  error_rate: errors, by service, a sample each 15s, polled each 15s\n    demo_error_rate\n",
+            "anomalous beyond 3.00 sigma in 3 of 3 samples, or in 2 beyond 6.00 sigma\n",
+            &config.hash(),
+        ] {
+            assert!(summary.contains(part), "{part:?} is missing in:\n{summary}");
+        }
+    }
+
+    #[test]
+    fn a_stricter_gate_shows_in_the_threshold() {
+        let text = "[signal.x]\nquery = \"up\"\nmin_confidence = 0.99";
+        let summary = load_text("t", text, [], &[]).unwrap().summary();
+        assert!(summary.contains("anomalous beyond 5.47 sigma"), "{summary}");
+    }
+}

@@ -1,0 +1,263 @@
+//! Reads every section but the signals'.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::Url;
+
+use super::section::{Section, chosen};
+use super::tree::{Node, Value};
+use crate::incident::Criticality;
+use crate::secret::Secret;
+use crate::series::Service;
+use crate::source::Auth;
+use crate::telemetry::LogFormat;
+use crate::{api, correlate, incident, llm, runtime, source, store, telemetry};
+
+const ZERO: Duration = Duration::ZERO;
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Reads `[source]`. Its room checks the whole once more; what it finds beyond the single keys is noted too.
+pub(super) fn source(root: &mut Section<'_>) -> Option<source::Settings> {
+    let mut section = root.section("source");
+    let url = section.text("url");
+    let auth = auth(&mut section);
+    let headers = headers(&mut section);
+    let timeout = section.duration("timeout", Duration::from_millis(10)..=10 * MINUTE);
+    let query_delay = section.duration("query_delay", ZERO..=DAY);
+    let requests_per_second = section.count("requests_per_second", 1..=10_000);
+    let burst = section.count("burst", 1..=10_000);
+    let retries = section.count("retries", 0..=10);
+    let series_limit = section.count("series_limit", 1..=1_000_000);
+    let bytes_per_request = section.count("bytes_per_request", 65_536..=1 << 30);
+    let samples_per_request = section.count("samples_per_request", 1..=50_000_000);
+    let points_per_series = section.count("points_per_series", 1..=11_000);
+    // A mistaken value is told already; anything sound stands in for it, so that the rest is checked as well.
+    let settings = source::Settings {
+        url: url.unwrap_or_else(|| "http://127.0.0.1:9090".to_owned()),
+        auth: auth.unwrap_or(Auth::None),
+        headers,
+        timeout: timeout.unwrap_or(SECOND),
+        query_delay: query_delay.unwrap_or(ZERO),
+        requests_per_second: requests_per_second.unwrap_or(1),
+        burst: burst.unwrap_or(1),
+        retries: retries.unwrap_or(0),
+        series_limit: series_limit.unwrap_or(1),
+        bytes_per_request: bytes_per_request.unwrap_or(65_536),
+        samples_per_request: samples_per_request.unwrap_or(1),
+        points_per_series: points_per_series.unwrap_or(1),
+    };
+    for mistake in settings.mistakes() {
+        match mistake.key {
+            "auth" => section.section("basic_auth").refuse("user", mistake.because),
+            "headers" => refuse_header(&section.section("headers"), mistake.because),
+            key => section.refuse(key, mistake.because),
+        }
+    }
+    section.finish();
+    Some(settings)
+}
+
+fn auth(section: &mut Section<'_>) -> Option<Auth> {
+    let token = section.secret("bearer_token", "bearer_token_file");
+    let mut basic = section.section("basic_auth");
+    let user = basic.optional("user");
+    let password = basic.secret("password", "password_file");
+    let auth = match (user, password, token) {
+        (Some(_), _, Some(_)) => {
+            basic.refuse("user", "stands beside a bearer token: keep one of them");
+            None
+        }
+        (Some(user), Some(password), None) => Some(Auth::Basic { user, password }),
+        (Some(_), None, None) => {
+            basic.refuse("user", "has no password: give basic_auth.password_file");
+            None
+        }
+        (None, Some(_), _) => {
+            basic.refuse_pair(["password", "password_file"], "has no user beside it: give basic_auth.user");
+            None
+        }
+        (None, None, Some(token)) => Some(Auth::Bearer { token }),
+        (None, None, None) => Some(Auth::None),
+    };
+    basic.finish();
+    auth
+}
+
+fn headers(section: &mut Section<'_>) -> Vec<(String, Secret)> {
+    let section = section.section("headers");
+    let read = |(name, node): (&str, &Node)| Some((name.to_owned(), header(&section, node)?));
+    section.entries().into_iter().filter_map(read).collect()
+}
+
+/// Puts a mistake at the header that it begins with; at the table where it is about all of them.
+fn refuse_header(section: &Section<'_>, because: String) {
+    let mut entries = section.entries().into_iter();
+    match entries.find(|(name, _)| because.starts_with(&format!("{name:?} "))) {
+        Some((_, node)) => section.refuse_node(node, because),
+        None => section.refuse_whole(because),
+    }
+}
+
+/// A text, or `{ file = "..." }`.
+fn header(section: &Section<'_>, node: &Node) -> Option<Secret> {
+    if let Some(text) = node.as_text() {
+        section.hide(node);
+        return Some(Secret::inline(text));
+    }
+    let Value::Table(table) = &node.value else {
+        section.refuse_node(node, "is neither a text nor a file: give \"...\" or { file = \"...\" }");
+        return None;
+    };
+    let mut within = section.of(node, table);
+    let file = within.node("file");
+    let path = within.optional("file");
+    within.finish();
+    section.secret_file(file?, &path?)
+}
+
+/// Reads `[correlate]`.
+pub(super) fn correlate(root: &mut Section<'_>) -> Option<correlate::Settings> {
+    let mut section = root.section("correlate");
+    let window = section.duration("window", SECOND..=DAY);
+    section.finish();
+    Some(correlate::Settings { window: window? })
+}
+
+/// Reads `[incident]`.
+pub(super) fn incident(root: &mut Section<'_>) -> Option<incident::Settings> {
+    let mut section = root.section("incident");
+    let resolve_after = section.duration("resolve_after", SECOND..=DAY);
+    let words: Vec<_> = Criticality::ALL.iter().rev().map(|level| (level.as_str(), *level)).collect();
+    let default_criticality = section.choice("default_criticality", &words);
+    let services = section.section("criticality");
+    let mut criticality = BTreeMap::new();
+    for (service, node) in services.entries() {
+        match chosen(node, &words) {
+            Ok(level) => drop(criticality.insert(Service::new(service), level)),
+            Err(because) => services.refuse_node(node, because),
+        }
+    }
+    section.finish();
+    Some(incident::Settings {
+        resolve_after: resolve_after?,
+        criticality,
+        default_criticality: default_criticality?,
+    })
+}
+
+/// Reads `[llm]`.
+pub(super) fn llm(root: &mut Section<'_>) -> Option<llm::Settings> {
+    let mut section = root.section("llm");
+    let enabled = section.switch("enabled");
+    let base_url = section.parsed("base_url", http_url);
+    let model = section.text("model");
+    if enabled == Some(true) && model.as_deref().is_some_and(|model| model.trim().is_empty()) {
+        section.refuse_pair(["enabled", "model"], "a model is asked but none is named: give llm.model");
+    }
+    let api_key = section.secret("api_key", "api_key_file");
+    let temperature = section.number("temperature", 0.0..=2.0);
+    let max_output_tokens = section.count("max_output_tokens", 64..=100_000);
+    let deadline = section.duration("deadline", SECOND..=10 * MINUTE);
+    let requests_per_minute = section.count("requests_per_minute", 1..=10_000);
+    let cache_for = section.duration("cache_for", ZERO..=30 * DAY);
+    let questions_per_incident = section.count("questions_per_incident", 1..=100);
+    section.finish();
+    Some(llm::Settings {
+        enabled: enabled?,
+        base_url: base_url?,
+        model: model?,
+        api_key,
+        temperature: temperature?,
+        max_output_tokens: max_output_tokens?,
+        deadline: deadline?,
+        requests_per_minute: requests_per_minute?,
+        cache_for: cache_for?,
+        questions_per_incident: questions_per_incident?,
+    })
+}
+
+/// Reads `[store]`.
+pub(super) fn store(root: &mut Section<'_>) -> Option<store::Settings> {
+    let mut section = root.section("store");
+    let path = section.parsed("path", |text| match text.trim() {
+        "" => Err("is empty: give a file, such as portent.db".to_owned()),
+        _ => Ok(PathBuf::from(text)),
+    });
+    section.finish();
+    Some(store::Settings { path: path? })
+}
+
+/// Reads `[api]`.
+pub(super) fn api(root: &mut Section<'_>) -> Option<api::Settings> {
+    let mut section = root.section("api");
+    let listen_address = section.parsed("listen_address", |text| {
+        let way_out = "give a number address and a port, such as 127.0.0.1:9098 or [::1]:9098";
+        text.parse().map_err(|_| format!("{text:?} is no address to listen on: {way_out}"))
+    });
+    let external_url = section.parsed("external_url", |text| match text {
+        "" => Ok(None),
+        url => http_url(url).map(Some),
+    });
+    let route_prefix = section.parsed("route_prefix", route_prefix);
+    section.finish();
+    Some(api::Settings {
+        listen_address: listen_address?,
+        external_url: external_url?,
+        route_prefix: route_prefix?,
+    })
+}
+
+/// Reads `[log]`.
+pub(super) fn log(root: &mut Section<'_>) -> Option<telemetry::Settings> {
+    let mut section = root.section("log");
+    let level = section.choice("level", &telemetry::LEVELS.map(|level| (level, level)));
+    let format = section.choice("format", &[("logfmt", LogFormat::Logfmt), ("json", LogFormat::Json)]);
+    section.finish();
+    Some(telemetry::Settings { level: level?.to_owned(), format: format? })
+}
+
+/// Reads `[runtime]`.
+pub(super) fn runtime(root: &mut Section<'_>) -> Option<runtime::Settings> {
+    let mut section = root.section("runtime");
+    let history = section.duration("history", MINUTE..=30 * DAY);
+    let first_look = section.duration("first_look", ZERO..=DAY);
+    let queue_limit = section.count("queue_limit", 1..=65_536);
+    section.finish();
+    Some(runtime::Settings { history: history?, first_look: first_look?, queue_limit: queue_limit? })
+}
+
+/// Takes an address without what could be a secret in it, and without a slash at its end. Never quotes it.
+fn http_url(text: &str) -> Result<String, String> {
+    let way_out = "give something like https://host/path";
+    let url = Url::parse(text).map_err(|error| format!("is no URL ({error}): {way_out}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("is neither http nor https: {way_out}"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(format!("holds a user or a password, which others would see: {way_out}"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(format!("has a part after its path: {way_out}"));
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+fn route_prefix(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Ok(String::new());
+    }
+    let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.' | b'~');
+    let prefix = text.trim_end_matches('/');
+    let segments = prefix.split('/').skip(1);
+    if !text.starts_with('/') || !text.bytes().all(is_fine) {
+        return Err(format!("{text:?} is no path: give one that starts with a slash, such as /portent"));
+    }
+    if segments.clone().any(|segment| matches!(segment, "" | "." | "..")) {
+        return Err(format!("{text:?} has an empty or a dotted part: give a path such as /tools/portent"));
+    }
+    Ok(prefix.to_owned())
+}

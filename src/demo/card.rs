@@ -1,0 +1,167 @@
+//! What the agent found against what really happened.
+
+use std::fmt;
+
+use portent_demo_service::{Fault, World};
+use serde::Serialize;
+
+use crate::incident::Incident;
+use crate::time::Timestamp;
+
+/// An anomaly found so long after a fault's end is still that fault's: the last sample of it is judged one poll later.
+const LATE_MS: i64 = 15_000;
+
+/// The demo's result.
+#[derive(Debug, Clone, Serialize)]
+pub struct ScoreCard {
+    speed: f64,
+    seed: u64,
+    /// Virtual seconds that were watched.
+    watched_s: f64,
+    faults: usize,
+    caught: usize,
+    missed: Vec<FaultLine>,
+    false_incidents: Vec<IncidentLine>,
+    /// From a fault's beginning to its incident's opening, in virtual seconds; `null` where nothing was caught.
+    median_delay_s: Option<f64>,
+    max_delay_s: Option<f64>,
+    incidents: Vec<IncidentLine>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct FaultLine {
+    service: String,
+    signals: Vec<&'static str>,
+    started_at: String,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct IncidentLine {
+    id: String,
+    severity: &'static str,
+    service: String,
+    signals: Vec<String>,
+    onset_at: String,
+    opened_at: String,
+    hypothesis: Option<String>,
+}
+
+/// How and for how long the demo ran.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Watch {
+    pub(super) speed: f64,
+    pub(super) seed: u64,
+    pub(super) from: Timestamp,
+    pub(super) until: Timestamp,
+}
+
+impl ScoreCard {
+    /// Scores incidents, each with its first hypothesis, against the faults that began while the demo watched. A fault
+    /// that had begun before is neither to be caught nor wrong to find.
+    pub(super) fn score(world: &World, watch: Watch, incidents: &[(Incident, Option<String>)]) -> Self {
+        let (from_ms, until_ms) = (watch.from.as_millis(), watch.until.as_millis());
+        let truth = world.truth(from_ms - 3_600_000, until_ms + LATE_MS);
+        let due: Vec<&Fault> =
+            truth.iter().filter(|fault| (from_ms..until_ms).contains(&fault.start_ms)).collect();
+        let (mut delays, mut missed) = (Vec::new(), Vec::new());
+        for fault in &due {
+            let found = incidents.iter().filter(|(incident, _)| explains(fault, incident));
+            match found.map(|(incident, _)| incident.opened_at.as_millis() - fault.start_ms).min() {
+                Some(delay_ms) => delays.push(delay_ms as f64 / 1000.0),
+                None => missed.push(FaultLine::of(fault)),
+            }
+        }
+        let is_false = |incident: &Incident| !truth.iter().any(|fault| explains(fault, incident));
+        let wrong = incidents.iter().filter(|(incident, _)| is_false(incident));
+        delays.sort_by(f64::total_cmp);
+        Self {
+            speed: watch.speed,
+            seed: watch.seed,
+            watched_s: watch.until.since(watch.from).as_secs_f64(),
+            faults: due.len(),
+            caught: delays.len(),
+            missed,
+            false_incidents: wrong.map(IncidentLine::of).collect(),
+            median_delay_s: delays.get(delays.len() / 2).copied(),
+            max_delay_s: delays.last().copied(),
+            incidents: incidents.iter().map(IncidentLine::of).collect(),
+        }
+    }
+
+    /// Whether every fault was caught and no incident was false.
+    pub fn is_perfect(&self) -> bool {
+        self.missed.is_empty() && self.false_incidents.is_empty()
+    }
+
+    /// The card as one JSON object.
+    ///
+    /// # Errors
+    /// Never in practice: every figure is finite.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(self)
+    }
+}
+
+/// Whether an incident is about a fault: one of its series was found in trouble while the fault, or one of its effects
+/// on other services, went on.
+fn explains(fault: &Fault, incident: &Incident) -> bool {
+    incident.members.iter().any(|member| {
+        let found_ms = member.trouble.detected_at().as_millis();
+        fault.effects.iter().any(|effect| {
+            let end_ms = effect.end_ms.unwrap_or(i64::MAX - LATE_MS);
+            effect.service == member.key.service.as_str()
+                && effect.signal.name() == member.key.signal.as_str()
+                && (effect.start_ms..end_ms + LATE_MS).contains(&found_ms)
+        })
+    })
+}
+
+impl FaultLine {
+    fn of(fault: &Fault) -> Self {
+        Self {
+            service: fault.service.to_owned(),
+            signals: fault.signals.iter().map(|signal| signal.name()).collect(),
+            started_at: Timestamp::from_millis(fault.start_ms).to_string(),
+        }
+    }
+}
+
+impl IncidentLine {
+    fn of((incident, hypothesis): &(Incident, Option<String>)) -> Self {
+        Self {
+            id: incident.id.to_string(),
+            severity: incident.assessment.severity.as_str(),
+            service: incident.service.to_string(),
+            signals: incident.members.iter().map(|member| member.key.signal.to_string()).collect(),
+            onset_at: incident.onset().to_string(),
+            opened_at: incident.opened_at.to_string(),
+            hypothesis: hypothesis.clone(),
+        }
+    }
+}
+
+impl fmt::Display for ScoreCard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "\nScore card: {:.0} s watched at speed {}, seed {}",
+            self.watched_s, self.speed, self.seed
+        )?;
+        writeln!(f, "  faults   {:>3}   caught {}   missed {}", self.faults, self.caught, self.missed.len())?;
+        writeln!(f, "  incidents {:>2}   false {}", self.incidents.len(), self.false_incidents.len())?;
+        if let (Some(median), Some(longest)) = (self.median_delay_s, self.max_delay_s) {
+            writeln!(
+                f,
+                "  from a fault's beginning to its incident: {median:.0} s in the median, {longest:.0} s at most"
+            )?;
+        }
+        for fault in &self.missed {
+            writeln!(f, "  missed: {} {} at {}", fault.service, fault.signals.join(", "), fault.started_at)?;
+        }
+        for incident in &self.false_incidents {
+            let signals = incident.signals.join(", ");
+            writeln!(f, "  false: {} {} {signals} at {}", incident.id, incident.service, incident.onset_at)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,70 @@
+//! Log lines about what was decided, one an event that a person would want to see go by.
+
+use tracing::{info, warn};
+
+use crate::detect::Restart;
+use crate::diagnose::Author;
+use crate::engine::{Event, Happening, Stream, SystemEvent};
+use crate::incident;
+
+/// Writes the line of one event.
+pub(super) fn announce(happening: &Happening) {
+    match (&happening.event, happening.stream) {
+        (Event::Incident(event), Stream::Incident(id)) => incident_line(&id.to_string(), event),
+        (Event::Diagnosed(diagnosis), _) => {
+            let id = diagnosis.incident;
+            let first = diagnosis.hypotheses.first().map_or("no supported hypothesis", |first| &first.title);
+            match &diagnosis.author {
+                Author::Model { name, .. } => {
+                    info!(incident.id = %id, revision = diagnosis.revision, author = %name, "diagnosis of {id}: {first}");
+                }
+                Author::Heuristics { because } => {
+                    let reason = because.code();
+                    info!(incident.id = %id, revision = diagnosis.revision, author = "heuristics", reason, "diagnosis of {id}: {first}");
+                }
+            }
+        }
+        (Event::System(event), _) => system_line(event),
+        (Event::Captured(_), _) | (Event::Incident(_), Stream::System) => {}
+    }
+}
+
+fn incident_line(id: &str, event: &incident::Event) {
+    match event {
+        incident::Event::Opened { service, member, assessment, .. } => {
+            let (series, severity) = (&member.key, assessment.severity);
+            info!(incident.id = id, %service, %series, %severity, onset = %member.trouble.onset(), "opened incident {id} ({severity}) for {series}");
+        }
+        incident::Event::Joined { member } => {
+            let series = &member.key;
+            info!(incident.id = id, %series, "{series} joined incident {id}");
+        }
+        incident::Event::SeverityChanged { assessment } => {
+            let severity = assessment.severity;
+            info!(incident.id = id, %severity, "incident {id} is {severity} now");
+        }
+        incident::Event::Resolved { because } => {
+            info!(incident.id = id, because = because.as_str(), "resolved incident {id}");
+        }
+        incident::Event::Worsened { .. }
+        | incident::Event::MemberEnded { .. }
+        | incident::Event::AnalysisRequested { .. } => {}
+    }
+}
+
+fn system_line(event: &SystemEvent) {
+    match event {
+        SystemEvent::Started { version, config_hash } => {
+            info!(%version, %config_hash, "portent {version} started");
+        }
+        SystemEvent::BaselineRestarted { series, restart: Restart::Adopted { from, to, .. }, .. } => {
+            info!(%series, from, to, "{series} has a new level and is judged by it from now on");
+        }
+        SystemEvent::BaselineRestarted { series, restart: Restart::Gap { .. }, .. } => {
+            info!(%series, "{series} starts a new baseline after a gap");
+        }
+        SystemEvent::SourceDegraded { signal, lost, tracked } => {
+            warn!(%signal, lost, tracked, "{lost} of {tracked} series of signal {signal} have stopped: that looks like the source, not the services");
+        }
+    }
+}

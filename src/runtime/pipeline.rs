@@ -1,0 +1,326 @@
+//! The one writer: the engine on a thread of its own, fed by one bounded queue, committing what it decides.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tracing::{error, info, warn};
+
+use super::announce::announce;
+use super::asker::Question;
+use super::clock::Clock;
+use super::metrics::Metrics;
+use super::status::{ModelStatus, PollStatus, Request, SignalStatus, Status};
+use crate::engine::{self, Command, Effect, Engine, Input, Reply, Restored};
+use crate::incident::Incident;
+use crate::series::SignalName;
+use crate::store::{Commit, Store, StoreError};
+use crate::time::Timestamp;
+
+/// So many inputs are stepped and committed together at most.
+const INPUTS_PER_COMMIT: usize = 256;
+/// How long to wait before the engine is rebuilt after a failed commit.
+const REBUILD_AFTER: Duration = Duration::from_secs(1);
+/// Resolved incidents that the engine remembers as the past of their service.
+pub(super) const PAST_LIMIT: u32 = 512;
+
+/// A message with the generation of the engine that it is meant for; `None` fits any.
+#[derive(Debug)]
+pub(super) struct Tagged {
+    pub(super) generation: Option<u64>,
+    pub(super) message: Message,
+}
+
+/// What comes over the queue.
+#[derive(Debug)]
+pub(super) enum Message {
+    Input(Input),
+    Polled(SignalName, PollNews),
+    Asked(ModelNews),
+    Request(Request),
+}
+
+/// How one poll went.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PollNews {
+    pub(super) at: Timestamp,
+    pub(super) seconds: f64,
+    pub(super) missed: u64,
+    pub(super) warnings: Vec<String>,
+    pub(super) not_values: usize,
+    pub(super) without_service: usize,
+    pub(super) error: Option<String>,
+}
+
+/// How one question to the model went.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ModelNews {
+    pub(super) from_cache: bool,
+    pub(super) requests: u64,
+    pub(super) prompt_tokens: u64,
+    pub(super) completion_tokens: u64,
+    pub(super) fallback: Option<&'static str>,
+}
+
+/// Everything that the engine's thread owns.
+#[derive(Debug)]
+pub(super) struct Pipeline {
+    pub(super) settings: engine::Settings,
+    pub(super) first_look: Duration,
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) queue: mpsc::Receiver<Tagged>,
+    pub(super) questions: Option<mpsc::Sender<Question>>,
+    pub(super) answers: mpsc::WeakSender<Tagged>,
+    pub(super) generation: watch::Sender<u64>,
+    pub(super) status: watch::Sender<Arc<Status>>,
+    pub(super) metrics: Metrics,
+    pub(super) runtime: tokio::runtime::Handle,
+}
+
+/// What the thread keeps beside the engine.
+struct Working {
+    engine: Engine,
+    polls: BTreeMap<SignalName, PollStatus>,
+    model: ModelStatus,
+    started_at: Timestamp,
+}
+
+impl Pipeline {
+    /// Runs until every sender is gone, so that what was taken is also written.
+    pub(super) fn run(mut self, restored: Restored) {
+        let started_at = self.clock.now();
+        let mut working = Working {
+            engine: self.engine(restored, started_at),
+            polls: BTreeMap::new(),
+            model: ModelStatus::default(),
+            started_at,
+        };
+        let mut waiting = Vec::with_capacity(INPUTS_PER_COMMIT);
+        while let Some(first) = self.queue.blocking_recv() {
+            waiting.push(first);
+            while waiting.len() < INPUTS_PER_COMMIT
+                && let Ok(next) = self.queue.try_recv()
+            {
+                waiting.push(next);
+            }
+            self.metrics.queue_length(self.queue.len() + waiting.len());
+            if let Err(error) = self.turn(&mut working, &mut waiting) {
+                self.rebuild(&mut working, &error);
+            }
+            self.publish(&working, None);
+        }
+    }
+
+    fn engine(&self, restored: Restored, now: Timestamp) -> Engine {
+        Engine::new(self.settings.clone(), restored, now.minus(self.first_look))
+    }
+
+    /// Steps everything that waits, commits what follows, then lets the effects out.
+    fn turn(&self, working: &mut Working, waiting: &mut Vec<Tagged>) -> Result<(), StoreError> {
+        let begun = self.clock.now();
+        let generation = *self.generation.borrow();
+        let (mut effects, mut replies, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+        for Tagged { generation: meant_for, message } in waiting.drain(..) {
+            if meant_for.is_some_and(|meant| meant != generation) {
+                continue;
+            }
+            match message {
+                Message::Input(input) => effects.extend(working.engine.step(self.clock.now(), input)),
+                Message::Polled(signal, news) => working.polled(signal, news),
+                Message::Asked(news) => working.asked(news),
+                Message::Request(Request::Command(command, reply)) => {
+                    let (rest, answer) = self.command(&mut working.engine, command);
+                    effects.extend(rest);
+                    replies.push((reply, answer));
+                }
+                Message::Request(Request::Series(signal, reply)) => {
+                    answers.push((reply, working.engine.series_of(&signal)));
+                }
+            }
+        }
+        let commit = commit_of(&working.engine, &effects);
+        if !commit.is_empty() {
+            let written = self.runtime.block_on(self.store.commit(&commit));
+            self.metrics
+                .committed(self.clock.now().since(begun).div_f64(self.clock.speed()), written.is_ok());
+            written?;
+        }
+        for effect in effects {
+            self.release(effect);
+        }
+        for (reply, answer) in replies {
+            // Whoever asked may have gone: the command is done all the same.
+            let _ = reply.send(answer);
+        }
+        for (reply, series) in answers {
+            let _ = reply.send(series);
+        }
+        Ok(())
+    }
+
+    fn command(&self, engine: &mut Engine, command: Command) -> (Vec<Effect>, Reply) {
+        let mut effects = engine.step(self.clock.now(), Input::Command(command));
+        let place = effects.iter().position(|effect| matches!(effect, Effect::Reply(_)));
+        let reply = place.map(|place| effects.remove(place));
+        match reply {
+            Some(Effect::Reply(reply)) => (effects, reply),
+            Some(_) | None => (effects, Reply::UnknownIncident),
+        }
+    }
+
+    /// Lets an effect out, now that it is written down.
+    fn release(&self, effect: Effect) {
+        match effect {
+            Effect::Record(happening) => {
+                announce(&happening);
+                self.metrics.happened(&happening.event);
+            }
+            Effect::Ask { revision, bundle } => self.ask(Question { revision, bundle }),
+            Effect::Advance { signal, through } => self.metrics.judged(&signal, through),
+            Effect::Reply(_) => {}
+        }
+    }
+
+    /// Hands a question on without ever waiting: where too many wait already, that is the answer.
+    fn ask(&self, question: Question) {
+        let (incident, revision) = (question.bundle.incident, question.revision);
+        let refused = match &self.questions {
+            Some(questions) => questions.try_send(question).is_err(),
+            None => true,
+        };
+        if !refused {
+            return;
+        }
+        warn!(incident.id = %incident, "too many questions wait for the model; incident {incident} keeps its heuristics");
+        let because =
+            crate::diagnose::Because::RateLimited("too many questions wait for the model".to_owned());
+        let answered = Input::Answered { incident, revision, answer: Err(because) };
+        if let Some(answers) = self.answers.upgrade() {
+            // A full queue is no reason to block the one thread that empties it.
+            let _ = answers.try_send(Tagged { generation: None, message: Message::Input(answered) });
+        }
+    }
+
+    /// What could not be written did not happen: the engine is discarded and made anew from the store.
+    fn rebuild(&self, working: &mut Working, failure: &StoreError) {
+        error!(
+            "the store does not take what was decided: {failure}; the engine starts again from what is stored"
+        );
+        let mut because = failure.to_string();
+        loop {
+            self.publish(working, Some(because));
+            let restored = self.runtime.block_on(async {
+                self.clock.sleep(REBUILD_AFTER.mul_f64(self.clock.speed())).await;
+                self.store.restore(PAST_LIMIT).await
+            });
+            match restored {
+                Ok(restored) => {
+                    working.engine = self.engine(restored, self.clock.now());
+                    working.polls.clear();
+                    self.generation.send_modify(|generation| *generation += 1);
+                    info!("the engine starts again; history is read anew");
+                    return;
+                }
+                Err(error) if self.answers.upgrade().is_none() => {
+                    error!("the store cannot be read at the end: {error}");
+                    return;
+                }
+                Err(error) => because = error.to_string(),
+            }
+        }
+    }
+
+    fn publish(&self, working: &Working, failure: Option<String>) {
+        let tallies = working.engine.tallies();
+        let mut open_incidents = BTreeMap::new();
+        for incident in working.engine.open_incidents() {
+            *open_incidents.entry(incident.assessment.severity.as_str()).or_insert(0) += 1;
+        }
+        let not_ready_because = failure.or_else(|| working.why_not_ready(&tallies));
+        self.metrics.stands(&tallies, &open_incidents, not_ready_because.is_none());
+        self.metrics.model(&working.model);
+        let signals = tallies.into_iter().map(|(name, tally)| SignalStatus {
+            judged_through: working.engine.judged_through(&name),
+            polls: working.polls.get(&name).cloned().unwrap_or_default(),
+            name,
+            tally,
+        });
+        self.status.send_replace(Arc::new(Status {
+            started_at: working.started_at,
+            at: self.clock.now(),
+            is_ready: not_ready_because.is_none(),
+            not_ready_because,
+            signals: signals.collect(),
+            open_incidents,
+            model: working.model.clone(),
+        }));
+    }
+}
+
+/// What the effects write down, with the states after them.
+fn commit_of(engine: &Engine, effects: &[Effect]) -> Commit {
+    let mut commit = Commit::default();
+    let mut touched: Vec<crate::id::IncidentId> = Vec::new();
+    for effect in effects {
+        match effect {
+            Effect::Record(happening) => {
+                if let engine::Stream::Incident(id) = happening.stream
+                    && !touched.contains(&id)
+                {
+                    touched.push(id);
+                }
+                commit.happenings.push((**happening).clone());
+            }
+            Effect::Advance { signal, through } => commit.advanced.push((signal.clone(), *through)),
+            Effect::Ask { .. } | Effect::Reply(_) => {}
+        }
+    }
+    commit.projections =
+        touched.iter().filter_map(|id| engine.incident(*id)).cloned().collect::<Vec<Incident>>();
+    commit
+}
+
+impl Working {
+    fn polled(&mut self, signal: SignalName, news: PollNews) {
+        let polls = self.polls.entry(signal).or_default();
+        polls.missed_total += news.missed;
+        polls.last_seconds = news.seconds;
+        polls.warnings = news.warnings;
+        polls.not_values = news.not_values;
+        polls.without_service = news.without_service;
+        match news.error {
+            Some(error) => {
+                polls.failed_total += 1;
+                polls.last_error = Some(error);
+            }
+            None => {
+                polls.answered_total += 1;
+                polls.last_answer_at = Some(news.at);
+                polls.last_error = None;
+            }
+        }
+    }
+
+    fn asked(&mut self, news: ModelNews) {
+        self.model.questions_total += 1;
+        self.model.cached_total += u64::from(news.from_cache);
+        self.model.requests_total += news.requests;
+        self.model.prompt_tokens_total += news.prompt_tokens;
+        self.model.completion_tokens_total += news.completion_tokens;
+        if let Some(reason) = news.fallback {
+            *self.model.fallbacks_total.entry(reason).or_insert(0) += 1;
+        }
+    }
+
+    fn why_not_ready(&self, tallies: &[(SignalName, crate::detect::Tally)]) -> Option<String> {
+        tallies.iter().find_map(|(signal, _)| {
+            let polls = self.polls.get(signal);
+            let has_answer = polls.is_some_and(|polls| polls.answered_total > 0);
+            let because =
+                polls.and_then(|polls| polls.last_error.as_deref()).unwrap_or("its history is being read");
+            (!has_answer).then(|| format!("signal {signal} has no answer yet: {because}"))
+        })
+    }
+}

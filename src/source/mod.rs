@@ -1,0 +1,21 @@
+//! Where samples come from: the HTTP API of a Prometheus-compatible backend, or a recording in a file.
+//!
+//! Both give the same [`Batch`](crate::series::Batch)es. One range query a signal returns every service; the raw body
+//! is decoded into columns without an object a sample. Everything that a backend or a file can do wrong comes out as
+//! an error that names it: nothing here panics on input, and nothing reads memory without a limit.
+
+mod decode;
+mod error;
+mod plan;
+mod prometheus;
+mod query;
+mod recording;
+mod settings;
+
+pub use self::decode::{Answer, DecodeError, Flaw, Interner, decode};
+pub use self::error::{Asked, SourceError};
+pub use self::plan::{BYTES_PER_SAMPLE, BYTES_PER_SERIES, Limits, TimeRange, chunks};
+pub use self::prometheus::{BuildInfo, Prometheus};
+pub use self::query::{ServiceLabels, SignalQuery, check_promql};
+pub use self::recording::{Recording, RecordingError, Slot, Slots};
+pub use self::settings::{Auth, Mistake, Settings};

@@ -1,0 +1,292 @@
+//! What the config says about the backend, and what may stand there.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use reqwest::Url;
+use reqwest::header::HeaderName;
+
+use super::plan::Limits;
+use crate::secret::Secret;
+use crate::time::format_duration;
+
+/// How to reach a Prometheus-compatible backend, and how much to ask of it.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where its API is: `http` or `https`, with a path prefix where it has one. `http://host/prometheus` is asked at
+    /// `http://host/prometheus/api/v1/query_range`. User and password do not belong here but under `auth`.
+    pub url: String,
+    /// How the agent shows who it is.
+    pub auth: Auth,
+    /// Further headers of each request, such as `X-Scope-OrgID`: at most 32.
+    pub headers: Vec<(String, Secret)>,
+    /// How long one attempt may take, from connecting to the last byte: 10 ms to 10 min. The backend is told it too.
+    pub timeout: Duration,
+    /// How far behind the clock the newest step lies that is asked for, so that late samples do not look like a cliff:
+    /// 0 to 1 day.
+    pub query_delay: Duration,
+    /// Requests a second in the long run, over all signals and retries: 1 to 10,000.
+    pub requests_per_second: u32,
+    /// Requests that may go out at once before `requests_per_second` holds them back: 1 to 10,000.
+    pub burst: u32,
+    /// Further attempts after a failure that may pass by itself: 0 to 10.
+    pub retries: u32,
+    /// Series that one query may return, 1 to 1,000,000. More is an error, never a part of the answer.
+    pub series_limit: usize,
+    /// Bytes that the answer to one request is planned to have: 64 KiB to 1 GiB. Four times as many are an error.
+    pub bytes_per_request: usize,
+    /// Samples that the answer to one request is planned to have: 1 to 50,000,000.
+    pub samples_per_request: usize,
+    /// Points a series of one request: 1 to 11,000, beyond which Prometheus refuses.
+    pub points_per_series: usize,
+}
+
+/// How the agent shows a backend who it is.
+#[derive(Debug, Clone)]
+pub enum Auth {
+    /// Not at all.
+    None,
+    /// HTTP Basic.
+    Basic {
+        /// The user's name.
+        user: String,
+        /// The password.
+        password: Secret,
+    },
+    /// A bearer token.
+    Bearer {
+        /// The token.
+        token: Secret,
+    },
+}
+
+/// A key of these settings that cannot stand as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// The key, without the table: `url`.
+    pub key: &'static str,
+    /// The value seen and a way out. Never holds a secret.
+    pub because: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "source.{}: {}", self.key, self.because)
+    }
+}
+
+const HEADERS_MAX: usize = 32;
+const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(600);
+const DELAYS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(86_400);
+/// What HTTP itself or the form body decides.
+const HEADERS_TAKEN: [&str; 5] =
+    ["host", "content-type", "content-length", "transfer-encoding", "accept-encoding"];
+
+impl Settings {
+    /// Everything that is wrong, in the order of the keys; empty where all is well.
+    pub fn mistakes(&self) -> Vec<Mistake> {
+        let mut found = Vec::new();
+        let mut note = |key, because: Option<String>| {
+            found.extend(because.map(|because| Mistake { key, because }));
+        };
+        note("url", self.base_url().err());
+        note("auth", self.auth.mistake());
+        note("headers", self.headers_mistake());
+        note("timeout", outside_span(self.timeout, &TIMEOUTS));
+        note("query_delay", outside_span(self.query_delay, &DELAYS));
+        note("requests_per_second", outside(self.requests_per_second as usize, 1..=10_000));
+        note("burst", outside(self.burst as usize, 1..=10_000));
+        note("retries", outside(self.retries as usize, 0..=10));
+        note("series_limit", outside(self.series_limit, 1..=1_000_000));
+        note("bytes_per_request", outside(self.bytes_per_request, 65_536..=1 << 30));
+        note("samples_per_request", outside(self.samples_per_request, 1..=50_000_000));
+        note("points_per_series", outside(self.points_per_series, 1..=11_000));
+        found
+    }
+
+    /// What one request may ask for.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            points_per_series: self.points_per_series,
+            samples_per_request: self.samples_per_request,
+            bytes_per_request: self.bytes_per_request,
+        }
+    }
+
+    /// The URL that the API's paths are put after, without a slash at the end of its path.
+    pub(super) fn base_url(&self) -> Result<Url, String> {
+        let way_out = "give something like http://prometheus:9090 or https://host/prometheus";
+        // The text itself is quoted only once it is known to hold no password.
+        let mut url = Url::parse(&self.url).map_err(|error| format!("is no URL ({error}): {way_out}"))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(
+                "holds a user or a password: put them under source.basic_auth, the password in a file"
+                    .to_owned(),
+            );
+        }
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err(format!("{:?} is neither http nor https: {way_out}", clip(&self.url)));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(format!("has a part after its path ({:?}): {way_out}", url.path()));
+        }
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&path);
+        Ok(url)
+    }
+
+    fn headers_mistake(&self) -> Option<String> {
+        if self.headers.len() > HEADERS_MAX {
+            return Some(format!(
+                "{} headers are more than {HEADERS_MAX}: leave some out",
+                self.headers.len()
+            ));
+        }
+        self.headers.iter().find_map(|(name, _)| {
+            let shown = clip(name);
+            let Ok(parsed) = HeaderName::try_from(name.as_str()) else {
+                return Some(format!("{shown:?} is no header name: give one such as X-Scope-OrgID"));
+            };
+            if HEADERS_TAKEN.contains(&parsed.as_str()) {
+                return Some(format!("{shown:?} is set by the request itself: leave it out"));
+            }
+            let twice = parsed.as_str() == "authorization" && !matches!(self.auth, Auth::None);
+            twice.then(|| {
+                "\"Authorization\" stands beside basic_auth or bearer_token: keep one of them".to_owned()
+            })
+        })
+    }
+}
+
+impl Auth {
+    fn mistake(&self) -> Option<String> {
+        match self {
+            Self::Basic { user, .. } if user.is_empty() || user.contains(':') => Some(format!(
+                "user {:?} is empty or has a colon, which HTTP Basic cannot carry: give another",
+                clip(user)
+            )),
+            Self::Basic { .. } | Self::Bearer { .. } | Self::None => None,
+        }
+    }
+}
+
+fn outside(value: usize, allowed: RangeInclusive<usize>) -> Option<String> {
+    let (least, most) = (allowed.start(), allowed.end());
+    (!allowed.contains(&value)).then(|| format!("{value} is not allowed: give {least} to {most}"))
+}
+
+fn outside_span(value: Duration, allowed: &RangeInclusive<Duration>) -> Option<String> {
+    let (least, most) = (format_duration(*allowed.start()), format_duration(*allowed.end()));
+    (!allowed.contains(&value))
+        .then(|| format!("{} is not allowed: give {least} to {most}", format_duration(value)))
+}
+
+fn clip(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
+#[cfg(test)]
+impl Settings {
+    /// Generous settings for a backend on loopback.
+    pub(super) fn for_test(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            auth: Auth::None,
+            headers: Vec::new(),
+            timeout: Duration::from_secs(10),
+            query_delay: Duration::ZERO,
+            requests_per_second: 1000,
+            burst: 1000,
+            retries: 0,
+            series_limit: 1000,
+            bytes_per_request: 1 << 24,
+            samples_per_request: 5_000_000,
+            points_per_series: 11_000,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(change: impl FnOnce(&mut Settings), mistakes: &[&str]) {
+        let mut settings = Settings::for_test("http://prometheus:9090");
+        change(&mut settings);
+        let found: Vec<_> = settings.mistakes().iter().map(|m| m.key).collect();
+        assert_eq!(found, mistakes, "{:?}", settings.mistakes());
+    }
+
+    #[test]
+    fn sound_settings_have_no_mistakes() {
+        check(|_| (), &[]);
+        check(|s| s.url = "https://host/prometheus/".to_owned(), &[]);
+        check(|s| s.url = "http://[::1]:9090".to_owned(), &[]);
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        check(
+            |s| {
+                s.url = "ftp://host".to_owned();
+                s.timeout = Duration::ZERO;
+                s.burst = 0;
+                s.points_per_series = 11_001;
+            },
+            &["url", "timeout", "burst", "points_per_series"],
+        );
+    }
+
+    #[test]
+    fn what_is_no_base_of_an_api_is_refused() {
+        for url in ["", "prometheus:9090", "host", "http://", "http://h/?x=1", "http://h/#x", "file:///etc"] {
+            check(|s| s.url = url.to_owned(), &["url"]);
+        }
+    }
+
+    #[test]
+    fn a_password_in_the_url_is_refused_and_not_shown() {
+        for url in ["http://me:hunter2@host", "http://me:hunter2@host:99999", "ftp://me:hunter2@host"] {
+            let mut settings = Settings::for_test(url);
+            settings.url = url.to_owned();
+            let text = format!("{:?}", settings.mistakes());
+            assert!(text.contains("url") && !text.contains("hunter2"), "{text}");
+        }
+    }
+
+    #[test]
+    fn headers_that_cannot_be_sent_are_refused() {
+        let header = |name: &str| vec![(name.to_owned(), Secret::inline("x"))];
+        check(|s| s.headers = header("X-Scope-OrgID"), &[]);
+        check(|s| s.headers = header("no spaces"), &["headers"]);
+        check(|s| s.headers = header("Content-Type"), &["headers"]);
+        check(
+            |s| {
+                s.auth = Auth::Bearer { token: Secret::inline("t") };
+                s.headers = header("Authorization");
+            },
+            &["headers"],
+        );
+    }
+
+    #[test]
+    fn a_user_that_basic_cannot_carry_is_refused() {
+        let basic = |user: &str| Auth::Basic { user: user.to_owned(), password: Secret::inline("p") };
+        check(|s| s.auth = basic("me"), &[]);
+        check(|s| s.auth = basic("me:you"), &["auth"]);
+        check(|s| s.auth = basic(""), &["auth"]);
+    }
+
+    #[test]
+    fn the_path_prefix_has_no_slash_at_its_end() {
+        for (given, base) in [
+            ("http://host:9090", "http://host:9090/"),
+            ("http://host/prometheus/", "http://host/prometheus"),
+            ("http://host/a/b", "http://host/a/b"),
+        ] {
+            assert_eq!(Settings::for_test(given).base_url().unwrap().as_str(), base);
+        }
+    }
+}

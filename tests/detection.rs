@@ -1,0 +1,23 @@
+//! The `detect` room from outside: claims about what is flagged, what opens, what is learned and what is forgotten,
+//! each of which the naive rule breaks where it has an opinion at all.
+//!
+//! `trial` holds the notation in which most of them are written.
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test crate: a failure is the message, and figures are printed"
+)]
+
+mod detection {
+    pub(crate) mod naive;
+    pub(crate) mod noise;
+    pub(crate) mod trial;
+
+    mod document;
+    mod gaps;
+    mod levels;
+    mod opening;
+    mod properties;
+    mod rates;
+    mod spikes;
+}

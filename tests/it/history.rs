@@ -1,0 +1,159 @@
+//! On a real Prometheus: the same incidents by gauges and by `rate()` and `histogram_quantile()`, from back-filled history
+//! and live.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use portent_demo_service::{FaultRequest, Schedule, World};
+
+use super::prometheus::{Prometheus, stamp};
+use super::support::{Agent, Demo, eventually, has, now_ms, real_clock};
+
+const STEP_MS: i64 = 15_000;
+
+const GAUGES: &str = r#"
+[signal.request_rate]
+query = "demo_request_rate"
+[signal.error_rate]
+query = "demo_error_rate"
+[signal.latency_p95]
+query = "demo_latency_p95"
+[signal.cpu_usage]
+query = "demo_cpu_usage"
+[signal.memory_bytes]
+query = "demo_memory_bytes"
+"#;
+
+/// What a real service exposes, asked as a real dashboard asks it.
+fn counters(window: &str) -> String {
+    format!(
+        r#"
+[signal.request_rate]
+query = 'sum by (service) (rate(http_requests_total[{window}]))'
+[signal.error_rate]
+query = 'sum by (service) (rate(http_requests_total{{code=~"5.."}}[{window}]))'
+direction = "up"
+[signal.latency_p95]
+query = 'histogram_quantile(0.95, sum by (service, le) (rate(http_request_duration_seconds_bucket[{window}])))'
+[signal.cpu_usage]
+query = 'sum by (service) (rate(process_cpu_seconds_total[{window}]))'
+[signal.memory_bytes]
+query = 'sum by (service) (process_resident_memory_bytes)'
+"#
+    )
+}
+
+/// An hour and a half of scrapes up to now, by the demo-service's own exposition.
+async fn scrapes(world: &World, target: &str, from_ms: i64, until_ms: i64, step_ms: i64) -> String {
+    let time = Arc::new(AtomicI64::new(from_ms));
+    let shown = Arc::clone(&time);
+    let demo = Demo::start(world.clone(), Arc::new(move || shown.load(Ordering::SeqCst))).await;
+    let client = reqwest::Client::new();
+    let mut text = String::new();
+    let mut at_ms = from_ms;
+    while at_ms <= until_ms {
+        time.store(at_ms, Ordering::SeqCst);
+        let body = client.get(format!("{}/metrics", demo.url())).send().await.unwrap().text().await.unwrap();
+        stamp(&body, target, at_ms, &mut text);
+        at_ms += step_ms;
+    }
+    text.push_str("# EOF\n");
+    text
+}
+
+/// The service and the signal of every anomaly of every incident.
+fn anomalies(incidents: &[serde_json::Value]) -> BTreeSet<(String, String)> {
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    incidents
+        .iter()
+        .flat_map(|incident| {
+            let service = text(&incident["service"]);
+            incident["signals"].as_array().unwrap().iter().map(move |signal| (service.clone(), text(signal)))
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_incidents_open_from_history_by_gauges_and_by_rates() {
+    if !has("prometheus") || !has("promtool") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::new(11, Schedule::On);
+    let demo = Demo::start(world.clone(), real_clock()).await;
+    let target = demo.address.to_string();
+    let now = now_ms();
+    let from = now - now.rem_euclid(STEP_MS) - 5_400_000;
+    let history = scrapes(&world, &target, from, now, STEP_MS).await;
+    let prometheus = Prometheus::start(folder.path(), Some(&history), &target, 15).await;
+
+    let mut found = Vec::new();
+    for (name, signals) in [("gauges", GAUGES.to_owned()), ("rates", counters("45s"))] {
+        let folder = folder.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        let config = format!(
+            "[source]\nurl = \"{}\"\nrequests_per_second = 100\n[runtime]\nfirst_look = \"15m\"\n{signals}",
+            prometheus.url
+        );
+        let agent = Agent::start(&folder, &config);
+        agent.ready().await;
+        // Fifteen minutes hold a whole cycle: each of the five faults at least once.
+        let seen = eventually("an incident for each of the five faults", || async {
+            let seen = anomalies(&agent.incidents().await?);
+            let all = portent_demo_service::SERVICES
+                .iter()
+                .all(|s| seen.contains(&(s.name.to_owned(), s.fault_signal.name().to_owned())));
+            all.then_some(seen)
+        })
+        .await;
+        found.push(seen);
+    }
+    let faults: BTreeSet<_> = portent_demo_service::SERVICES
+        .iter()
+        .map(|service| (service.name.to_owned(), service.fault_signal.name().to_owned()))
+        .collect();
+    assert_eq!(found, [faults.clone(), faults], "by gauges, by rates");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_that_is_posted_opens_an_incident_live() {
+    if !has("prometheus") || !has("promtool") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::new(12, Schedule::Off);
+    let demo = Demo::start(world.clone(), real_clock()).await;
+    let target = demo.address.to_string();
+    let now = now_ms();
+    // One sample a second, so that a minute of real time holds many.
+    let history = scrapes(&world, &target, now - now.rem_euclid(1000) - 300_000, now, 1000).await;
+    let prometheus = Prometheus::start(folder.path(), Some(&history), &target, 1).await;
+    let config = format!(
+        "[source]\nurl = \"{}\"\nquery_delay = \"1s\"\nrequests_per_second = 100\n\
+         [signal_defaults]\nstep = \"1s\"\ninterval = \"1s\"\n[runtime]\nhistory = \"4m\"\n{GAUGES}",
+        prometheus.url
+    );
+    let agent = Agent::start(folder.path(), &config);
+    agent.ready().await;
+
+    let body =
+        r#"{"service":"order-service","signal":"latency_p95","shape":"step","factor":15,"duration":"30s"}"#;
+    let request = FaultRequest::from_json(body.as_bytes()).unwrap();
+    let posted = world.post(request, now_ms()).unwrap();
+    let incident = eventually("an incident about the posted fault", || async {
+        let incidents = agent.incidents().await?;
+        incidents.into_iter().find(|incident| incident["service"] == "order-service")
+    })
+    .await;
+    let id = incident["id"].as_str().unwrap();
+    let whole = agent.get(&format!("/api/v1/incidents/{id}")).await.unwrap();
+    assert_eq!(incident["signals"], serde_json::json!(["latency_p95"]), "{whole:#}");
+    let diagnosis = eventually("its diagnosis", || async {
+        let diagnosis = agent.get(&format!("/api/v1/incidents/{id}/diagnosis")).await?;
+        diagnosis["hypotheses"].as_array().is_some_and(|h| !h.is_empty()).then_some(diagnosis)
+    })
+    .await;
+    assert_eq!(diagnosis["hypotheses"][0]["cause"], "dependency", "{diagnosis:#}");
+    assert!(posted.end_ms.is_some());
+}
