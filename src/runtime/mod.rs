@@ -6,6 +6,8 @@ mod clock;
 mod metrics;
 mod pipeline;
 mod poller;
+#[cfg(test)]
+mod rehearsal;
 mod settings;
 mod start;
 mod status;
@@ -13,6 +15,8 @@ mod supervisor;
 
 pub use self::clock::Clock;
 pub use self::metrics::metrics_reference;
+#[cfg(test)]
+pub(crate) use self::rehearsal::{Asked, Rehearsal, rehearse};
 pub use self::settings::Settings;
 pub use self::start::{Parts, Polled, StartError, start};
 pub use self::status::{Handle, ModelStatus, PollStatus, SignalStatus, Status, Unavailable};

@@ -47,8 +47,8 @@ pub struct IncidentRow {
 pub struct IncidentFilter {
     /// Only those in this state.
     pub status: Option<Status>,
-    /// Only those of this severity.
-    pub severity: Option<Severity>,
+    /// Only those of one of these severities; empty for any.
+    pub severities: Vec<Severity>,
     /// Only those of this service.
     pub service: Option<Service>,
     /// Only those that came from here.
@@ -269,8 +269,8 @@ mod tests {
             (with("analyzing"), &[]),
             (IncidentFilter { service: Some(Service::new("b")), ..all() }, &["b"]),
             (IncidentFilter { source: Some(Source::Detector), ..all() }, &["c", "b", "a"]),
-            (IncidentFilter { severity: Some(Severity::P0), ..all() }, &[]),
-            (IncidentFilter { severity: Some(a.incident().assessment.severity), ..all() }, &["c", "b", "a"]),
+            (IncidentFilter { severities: vec![Severity::P0], ..all() }, &[]),
+            (IncidentFilter { severities: Severity::ALL.to_vec(), ..all() }, &["c", "b", "a"]),
             (IncidentFilter { since: second, ..all() }, &["c", "b"]),
             (IncidentFilter { until: second, ..with("open") }, &["a"]),
         ];

@@ -86,8 +86,12 @@ pub(super) fn list_incidents(
         }
         None => {}
     }
-    if let Some(severity) = filter.severity {
-        query.push(" AND severity = ").push_bind(severity.as_str());
+    if !filter.severities.is_empty() {
+        let mut list = query.push(" AND severity IN (").separated(", ");
+        for severity in &filter.severities {
+            list.push_bind(severity.as_str());
+        }
+        query.push(")");
     }
     if let Some(service) = &filter.service {
         query.push(" AND service = ").push_bind(service.as_str().to_owned());

@@ -1,0 +1,52 @@
+//! The OpenAPI 3.1 document, collected from the routes themselves.
+
+use utoipa::openapi::tag::TagBuilder;
+use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
+
+use super::{diagnosis, events, incidents, index, probes, signals, status};
+
+/// The version of the API, not of the release: a release that changes nothing here changes nothing in the document.
+const API_VERSION: &str = "1";
+
+const DESCRIPTION: &str = "\
+Anomalies of a Prometheus-compatible backend as incidents, with ranked and explained hypotheses about their causes.
+
+Times are RFC 3339 in UTC, called `at` or `..._at`; durations are in seconds, called `..._s`. Every refusal is a \
+problem document (RFC 9457). Lists come in pages: follow `next_cursor`, or the `Link` header with `rel=\"next\"`, until \
+there is none. GET never changes anything.";
+
+/// The document as indented JSON: the same for the same release, byte for byte. `docs/openapi.json` is this text.
+pub fn openapi() -> String {
+    index::write(&document())
+}
+
+pub(super) fn document() -> OpenApi {
+    let license =
+        LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0")).build();
+    let info = InfoBuilder::new()
+        .title("Portent")
+        .version(API_VERSION)
+        .description(Some(DESCRIPTION))
+        .license(Some(license))
+        .build();
+    let tag = |name: &str, about: &str| TagBuilder::new().name(name).description(Some(about)).build();
+    let tags = [
+        tag("incidents", "What went wrong, its course, and why."),
+        tag("signals", "What is watched, and how it stands."),
+        tag("agent", "How the agent itself stands."),
+    ];
+    let mut document = OpenApiBuilder::new().info(info).tags(Some(tags)).build();
+    let parts = [
+        index::routes().into_openapi(),
+        probes::routes().into_openapi(),
+        incidents::routes().into_openapi(),
+        events::routes().into_openapi(),
+        diagnosis::routes().into_openapi(),
+        signals::routes().into_openapi(),
+        status::routes().into_openapi(),
+    ];
+    for part in parts {
+        document.merge(part);
+    }
+    document
+}

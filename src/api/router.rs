@@ -1,0 +1,78 @@
+//! All routes, each with the part of the agent that it needs.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn;
+use axum::response::Redirect;
+use axum::routing::get;
+
+use super::diagnosis::Diagnoses;
+use super::incidents::Incidents;
+use super::index::Index;
+use super::links::Links;
+use super::openapi::document;
+use super::passage::{other_method, pass, unknown_path};
+use super::probes::{EncodeMetrics, Probes};
+use super::signals::Signals;
+use super::status::Agent;
+use super::{Settings, SignalInfo, diagnosis, events, incidents, index, probes, signals, status};
+use crate::runtime::Handle;
+use crate::store::Store;
+
+/// The largest body that is read. No request needs one yet.
+const BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// What the API shows and speaks to.
+#[derive(Clone)]
+pub struct Parts {
+    /// What was written down.
+    pub store: Store,
+    /// The running pipeline.
+    pub pipeline: Handle,
+    /// The signals, in the order of the config.
+    pub signals: Arc<[SignalInfo]>,
+    /// The release that is running.
+    pub version: String,
+    /// The SHA-256 of the settings without secrets, in hex.
+    pub config_hash: String,
+    /// Writes the agent's own metrics.
+    pub metrics: EncodeMetrics,
+}
+
+/// All routes, below the route prefix.
+pub fn router(parts: Parts, settings: &Settings) -> Router {
+    let Parts { store, pipeline, signals, version, config_hash, metrics } = parts;
+    let links = Links::new(settings);
+    let agent = Agent {
+        store: store.clone(),
+        pipeline: pipeline.clone(),
+        signals: Arc::clone(&signals),
+        version: version.as_str().into(),
+        config_hash: config_hash.into(),
+        external_url: settings.external_url.as_deref().map(Arc::from),
+    };
+    let incidents = Incidents { store: store.clone(), links: links.clone() };
+    let router = Router::new()
+        .merge(index::routes().with_state(Index::new(&version, document(), &links)))
+        .merge(probes::routes().with_state(Probes { pipeline: pipeline.clone(), metrics }))
+        .merge(incidents::routes().merge(events::routes()).with_state(incidents))
+        .merge(diagnosis::routes().with_state(Diagnoses { store, pipeline: pipeline.clone(), links }))
+        .merge(signals::routes().with_state(Signals { signals, pipeline }))
+        .merge(status::routes().with_state(agent))
+        .method_not_allowed_fallback(other_method)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    below(&settings.route_prefix, router).fallback(unknown_path).layer(from_fn(pass))
+}
+
+fn below(prefix: &str, router: Router) -> Router {
+    match prefix.trim_matches('/') {
+        "" => router,
+        prefix => {
+            let (root, index) = (format!("/{prefix}"), format!("/{prefix}/"));
+            let to_root = Redirect::permanent(&root);
+            Router::new().nest(&root, router).route(&index, get(async || to_root))
+        }
+    }
+}

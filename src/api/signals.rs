@@ -1,0 +1,138 @@
+//! The signals and their series: `GET /api/v1/signals`, `GET /api/v1/signals/{name}`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::parameters::{NoParameters, Parameters, path_text};
+use super::patience::within_patience;
+use super::problem::{Kind, Problem, ProblemDocument};
+use super::signal_view::{SeriesState, SeriesStateView, SignalInfo, SignalView};
+use super::vocabulary;
+use crate::runtime::Handle;
+
+const SERIES_DEFAULT: usize = 100;
+const SERIES_MAX: usize = 1000;
+
+#[derive(Clone)]
+pub(super) struct Signals {
+    pub(super) signals: Arc<[SignalInfo]>,
+    pub(super) pipeline: Handle,
+}
+
+pub(super) fn routes() -> OpenApiRouter<Signals> {
+    OpenApiRouter::default().routes(routes!(list_signals)).routes(routes!(get_signal))
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = SignalList)]
+struct SignalListView {
+    /// In the order of the config.
+    signals: Vec<SignalView>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = SignalDetail)]
+struct SignalDetailView {
+    /// The signal.
+    signal: SignalView,
+    /// Its series, by service and labels.
+    series: Vec<SeriesStateView>,
+    /// How many more series match than `limit` let through.
+    left_out: usize,
+}
+
+/// Which series of a signal are wanted.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct SeriesQuery {
+    /// Only series of this service.
+    service: Option<String>,
+    /// Only series in this state.
+    #[param(value_type = Option<vocabulary::SeriesState>, inline)]
+    state: Option<SeriesState>,
+    /// At most so many series.
+    #[param(minimum = 1, maximum = 1000, default = 100, required = false)]
+    limit: usize,
+}
+
+impl SeriesQuery {
+    fn read(mut parameters: Parameters) -> Result<Self, Problem> {
+        let query = Self {
+            service: parameters.text("service")?,
+            state: parameters.one("state", "normal, warming, anomalous, lost", SeriesState::named)?,
+            limit: parameters.limit(SERIES_DEFAULT, SERIES_MAX)?,
+        };
+        parameters.finish()?;
+        Ok(query)
+    }
+}
+
+/// Lists the signals, each with its settings and its number of series.
+#[utoipa::path(
+    get, path = "/api/v1/signals", tag = "signals", operation_id = "listSignals",
+    responses(
+        (status = 200, description = "Every signal.", body = SignalListView),
+        (status = 400, description = "A parameter is unknown.", body = ProblemDocument,
+            content_type = "application/problem+json"),
+    )
+)]
+async fn list_signals(State(state): State<Signals>, _: NoParameters) -> Json<SignalListView> {
+    let status = state.pipeline.status();
+    let view = |info: &SignalInfo| {
+        SignalView::new(info, status.signals.iter().find(|status| status.name == info.name))
+    };
+    Json(SignalListView { signals: state.signals.iter().map(view).collect() })
+}
+
+/// Shows a signal with its series as they stand.
+#[utoipa::path(
+    get, path = "/api/v1/signals/{name}", tag = "signals", operation_id = "getSignal",
+    params(("name" = String, Path, description = "The name of the signal."), SeriesQuery),
+    responses(
+        (status = 200, description = "The signal and its series.", body = SignalDetailView),
+        (status = 400, description = "A parameter is invalid.", body = ProblemDocument,
+            content_type = "application/problem+json"),
+        (status = 404, description = "There is no such signal.", body = ProblemDocument,
+            content_type = "application/problem+json"),
+        (status = 503, description = "The pipeline does not answer.", body = ProblemDocument,
+            content_type = "application/problem+json"),
+    )
+)]
+async fn get_signal(
+    State(state): State<Signals>,
+    name: Result<Path<String>, PathRejection>,
+    parameters: Parameters,
+) -> Result<Json<SignalDetailView>, Problem> {
+    let name = path_text(name)?;
+    let query = SeriesQuery::read(parameters)?;
+    let Some(info) = state.signals.iter().find(|info| info.name.as_str() == name) else {
+        let names: Vec<&str> = state.signals.iter().map(|info| info.name.as_str()).collect();
+        let shown: String = name.chars().take(80).collect();
+        let detail = format!("no signal is called {shown:?}; there are: {}", names.join(", "));
+        return Err(Problem::new(Kind::UnknownSignal, detail));
+    };
+    let mut series = within_patience(state.pipeline.series_of(info.name.clone())).await?;
+    series.retain(|view| {
+        query.service.as_deref().is_none_or(|service| view.key.service.as_str() == service)
+            && query.state.is_none_or(|state| SeriesState::of(view) == state)
+    });
+    series.sort_by(|a, b| (&a.key.service, &a.key.labels).cmp(&(&b.key.service, &b.key.labels)));
+    let status = state.pipeline.status();
+    let own = status.signals.iter().find(|status| status.name == info.name);
+    Ok(Json(SignalDetailView {
+        signal: SignalView::new(info, own),
+        left_out: series.len().saturating_sub(query.limit),
+        series: series
+            .iter()
+            .take(query.limit)
+            .map(|view| SeriesStateView::new(view, &info.plan.settings))
+            .collect(),
+    }))
+}

@@ -1,0 +1,10 @@
+//! The API over real HTTP.
+
+mod agent;
+mod diagnosed;
+mod documented;
+mod listed;
+mod refused;
+mod schema;
+mod server;
+mod story;
