@@ -7,13 +7,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 
-use crate::config::Config;
+use crate::api::SignalInfo;
+use crate::config::{self, Config};
 use crate::llm::Model;
 use crate::runtime::{Clock, Handle, Parts, Polled, Supervisor};
 use crate::series::SignalName;
 use crate::store::Store;
 use crate::telemetry::Registry;
-use crate::{engine, runtime};
+use crate::{api, engine, runtime};
 
 /// How long tasks may take to end after a stop.
 const GRACE: Duration = Duration::from_secs(15);
@@ -72,7 +73,13 @@ impl App {
             }
         };
         let registry = Arc::new(registry);
-        drop((listener, registry));
+        let router = api::router(api_parts(config, &handle, &store, registry), &config.api);
+        let cancelled = supervisor.cancelled();
+        supervisor.spawn("api", async move {
+            if let Err(error) = api::serve(listener, router, cancelled).await {
+                tracing::error!("the API has ended: {error}");
+            }
+        });
         Ok(Self { handle, store, address, supervisor })
     }
 
@@ -101,6 +108,23 @@ impl App {
             "a part of the agent ended by a defect; the log says which"
         );
         Ok(())
+    }
+}
+
+fn api_parts(config: &Config, handle: &Handle, store: &Store, registry: Arc<Registry>) -> api::Parts {
+    let info = |signal: &config::Signal| SignalInfo {
+        name: signal.query.signal.clone(),
+        promql: signal.query.promql.clone(),
+        interval: signal.interval,
+        plan: signal.plan.clone(),
+    };
+    api::Parts {
+        pipeline: handle.clone(),
+        store: store.clone(),
+        signals: config.signals.iter().map(info).collect(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        config_hash: config.hash(),
+        metrics: Arc::new(move || registry.encode()),
     }
 }
 

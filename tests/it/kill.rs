@@ -60,7 +60,7 @@ async fn a_kill_at_any_moment_loses_and_doubles_nothing() {
 /// A fault for each round: a service and a signal in turn, long enough for a few samples.
 fn post_fault(world: &World, round: u64) {
     let service = SERVICES[(round % 5) as usize].name;
-    let signal = if round % 2 == 0 { "error_rate" } else { "latency_p95" };
+    let signal = if round.is_multiple_of(2) { "error_rate" } else { "latency_p95" };
     let body = format!(
         r#"{{"service":"{service}","signal":"{signal}","shape":"step","factor":10,"duration":"4s"}}"#
     );

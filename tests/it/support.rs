@@ -67,7 +67,6 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
 
 /// A demo-service of the test's own.
 pub(crate) struct Demo {
-    pub(crate) world: World,
     pub(crate) address: SocketAddr,
     cancel: CancellationToken,
 }
@@ -77,8 +76,8 @@ impl Demo {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let cancel = CancellationToken::new();
-        tokio::spawn(portent_demo_service::serve(listener, world.clone(), clock, cancel.clone()));
-        Self { world, address, cancel }
+        tokio::spawn(portent_demo_service::serve(listener, world, clock, cancel.clone()));
+        Self { address, cancel }
     }
 
     pub(crate) fn url(&self) -> String {
