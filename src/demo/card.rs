@@ -11,6 +11,9 @@ use crate::time::Timestamp;
 /// An anomaly found so long after a fault's end is still that fault's: the last sample of it is judged one poll later.
 const LATE_MS: i64 = 15_000;
 
+/// Faults so far before and after the watch are no false alarms either.
+const HOUR_MS: i64 = 3_600_000;
+
 /// The demo's result.
 #[derive(Debug, Clone, Serialize)]
 pub struct ScoreCard {
@@ -60,7 +63,7 @@ impl ScoreCard {
     /// that had begun before is neither to be caught nor wrong to find.
     pub(super) fn score(world: &World, watch: Watch, incidents: &[(Incident, Option<String>)]) -> Self {
         let (from_ms, until_ms) = (watch.from.as_millis(), watch.until.as_millis());
-        let truth = world.truth(from_ms - 3_600_000, until_ms + LATE_MS);
+        let truth = world.truth(from_ms - HOUR_MS, until_ms + HOUR_MS);
         let due: Vec<&Fault> =
             truth.iter().filter(|fault| (from_ms..until_ms).contains(&fault.start_ms)).collect();
         let (mut delays, mut missed) = (Vec::new(), Vec::new());

@@ -73,9 +73,13 @@ async fn assert_no_trouble_stands_twice(agent: &Agent, ids: &[&str]) {
     for id in ids {
         let incident = agent.get(&format!("/api/v1/incidents/{id}")).await.unwrap();
         for member in incident["members"].as_array().unwrap() {
-            let trouble = format!("{} {} {}", member["service"], member["signal"], member["onset_at"]);
+            assert!(member["series"]["name"].is_string(), "{member:#}");
+            let trouble = format!("{} {}", member["series"]["name"], member["onset_at"]);
             let other = holders.insert(trouble.clone(), id);
-            assert_eq!(other, None, "{trouble} stands in two places");
+            let Some(other) = other else { continue };
+            let timeline = |id: &str| format!("/api/v1/incidents/{id}/events");
+            let (this, that) = (agent.get(&timeline(id)).await, agent.get(&timeline(other)).await);
+            panic!("{trouble} stands in {id} and in {other}:\n{this:#?}\n{that:#?}");
         }
         let events = agent.get(&format!("/api/v1/incidents/{id}/events")).await.unwrap();
         let openings =

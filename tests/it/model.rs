@@ -111,16 +111,17 @@ async fn agent(behaviour: Behaviour) -> (App, Demo, Model, tempfile::TempDir) {
     (app, demo, model, folder)
 }
 
-/// Waits for a diagnosis that is not the one that stands in until the model has answered.
-async fn settled(app: &App) -> Value {
-    eventually("a diagnosis after the model", || async {
+/// Waits for a diagnosis by the model, where `because` is empty, or by heuristics for that reason.
+async fn settled(app: &App, because: &str) -> Value {
+    let what = format!("a diagnosis because of {because:?}");
+    eventually(&what, || async {
         let list: Value = get(app, "/api/v1/incidents?limit=200").await?;
         for incident in list["incidents"].as_array()? {
             let id = incident["id"].as_str()?;
             let diagnosis = get(app, &format!("/api/v1/incidents/{id}/diagnosis")).await;
             let Some(diagnosis) = diagnosis else { continue };
-            if diagnosis["author"]["because"] != "model_pending" && diagnosis["revision"].as_u64() >= Some(2)
-            {
+            let is_wanted = (diagnosis["author"]["kind"] == "model") == because.is_empty();
+            if is_wanted && diagnosis["author"]["because"]["code"].as_str().unwrap_or_default() == because {
                 return Some(diagnosis);
             }
         }
@@ -138,8 +139,8 @@ async fn get(app: &App, path: &str) -> Option<Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_answers_is_asked_by_schema_and_its_order_is_kept() {
     let (app, _demo, model, _folder) = agent(Behaviour::Answers).await;
-    let diagnosis = settled(&app).await;
-    assert_eq!(diagnosis["author"]["name"], "test-model", "{diagnosis:#}");
+    let diagnosis = settled(&app, "").await;
+    assert_eq!(diagnosis["author"]["model"], "test-model", "{diagnosis:#}");
     let titles: Vec<_> =
         diagnosis["hypotheses"].as_array().unwrap().iter().map(|h| h["title"].clone()).collect();
     assert_eq!(titles, ["A deployment", "The database"]);
@@ -157,7 +158,7 @@ async fn a_model_that_answers_is_asked_by_schema_and_its_order_is_kept() {
 #[track_caller]
 fn check(diagnosis: &Value, because: &str) {
     assert_eq!(diagnosis["author"]["kind"], "heuristics", "{diagnosis:#}");
-    assert_eq!(diagnosis["author"]["because"], because, "{diagnosis:#}");
+    assert_eq!(diagnosis["author"]["because"]["code"], because, "{diagnosis:#}");
     assert!(!diagnosis["hypotheses"].as_array().unwrap().is_empty(), "{diagnosis:#}");
 }
 
@@ -171,7 +172,7 @@ async fn each_failure_leads_to_heuristics_with_the_reason_stored() {
         (Behaviour::Breaks, "unavailable"),
     ] {
         let (app, _demo, _model, _folder) = agent(behaviour).await;
-        check(&settled(&app).await, because);
+        check(&settled(&app, because).await, because);
         app.stop().await.unwrap();
     }
 }
@@ -181,11 +182,7 @@ async fn a_missing_key_leads_to_heuristics_with_the_reason_stored() {
     let (app, _demo, model, folder) = agent(Behaviour::Answers).await;
     // Taken away after the start: at the start the config check would have refused it.
     std::fs::remove_file(folder.path().join("key")).unwrap();
-    let diagnosis = eventually("a diagnosis without a key", || async {
-        let diagnosis = settled(&app).await;
-        (diagnosis["author"]["because"] == "no_key").then_some(diagnosis)
-    });
-    check(&diagnosis.await, "no_key");
+    check(&settled(&app, "no_key").await, "no_key");
     drop(model);
     app.stop().await.unwrap();
 }
@@ -210,7 +207,7 @@ async fn a_hanging_model_delays_nothing_else() {
     let id = list["incidents"][0]["id"].as_str().unwrap().to_owned();
     let stands_in = get(&app, &format!("/api/v1/incidents/{id}/diagnosis?revision=1")).await.unwrap();
     check(&stands_in, "model_pending");
-    check(&settled(&app).await, "timeout");
+    check(&settled(&app, "timeout").await, "timeout");
     let stopped = tokio::time::timeout(Duration::from_secs(30), app.stop()).await;
     stopped.expect("a hanging model does not hold up the stop").unwrap();
 }
