@@ -8,12 +8,14 @@ use crate::config::Override;
 
 /// Anomaly detection and explained incidents beside your Prometheus.
 ///
-/// Portent polls PromQL range queries, judges every series against its own recent past, groups what belongs together
-/// into incidents, and says what probably caused them. See it work in half a minute, with nothing installed:
+/// Portent polls PromQL range queries, judges every series against its own recent past, groups
+/// what belongs together into incidents, and says what probably caused them.
+///
+/// See it work in half a minute, with nothing installed:
 ///
 ///     portent demo
 ///
-/// Then on your own Prometheus:
+/// Then on your own Prometheus (config/prometheus.toml is a start):
 ///
 ///     portent check config portent.toml
 ///     portent run --config.file=portent.toml

@@ -87,3 +87,19 @@ async fn assert_no_trouble_stands_twice(agent: &Agent, ids: &[&str]) {
         assert_eq!(openings, 1, "incident {id}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn told_to_stop_it_finishes_and_exits_with_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo = Demo::start(World::new(22, Schedule::On), real_clock()).await;
+    let config =
+        format!("[source]\nurl = \"{}\"\n[signal.cpu_usage]\nquery = \"demo_cpu_usage\"\n", demo.url());
+    let mut agent = Agent::start(folder.path(), &config);
+    agent.ready().await;
+    let id = agent.process.0.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    let status = tokio::task::spawn_blocking(move || agent.process.0.wait()).await.unwrap().unwrap();
+    let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+    assert!(status.success(), "{status}\n{log}");
+    assert!(log.contains("told to stop"), "{log}");
+}
