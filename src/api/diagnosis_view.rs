@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::vocabulary;
-use crate::diagnose::{Author, Because, Contribution, Diagnosis, Hypothesis};
+use crate::diagnose::{Author, Because, Citation, Contribution, Diagnosis, Hypothesis};
 
 /// Ranked hypotheses about one incident, as of one moment.
 #[derive(Debug, Serialize, ToSchema)]
@@ -21,6 +21,18 @@ pub(super) struct DiagnosisView {
     author: AuthorView,
     /// The most likely cause first. Empty where nothing is supported.
     hypotheses: Vec<HypothesisView>,
+    /// What the evidence says that they cite.
+    cited: Vec<CitationView>,
+}
+
+/// A piece of evidence that a hypothesis cites.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Citation)]
+pub(super) struct CitationView {
+    /// The id by which it is cited.
+    id: String,
+    /// One sentence.
+    says: String,
 }
 
 /// Who made a diagnosis.
@@ -74,8 +86,8 @@ pub(super) struct HypothesisView {
     score: Option<f64>,
     /// What the score is made of.
     contributions: Vec<ContributionView>,
-    /// The items of the bundle that it rests on: `a1` an anomaly, `s1` another signal of the service, `o1` another
-    /// service, `p1` a past incident.
+    /// What it rests on: `a1` an anomaly, `s1` another signal of the service, `o1` another service, `p1` a past incident.
+    /// The diagnosis tells under `cited` what each says.
     evidence: Vec<String>,
 }
 
@@ -97,7 +109,14 @@ impl From<&Diagnosis> for DiagnosisView {
             at: diagnosis.at.to_string(),
             author: (&diagnosis.author).into(),
             hypotheses: diagnosis.hypotheses.iter().map(Into::into).collect(),
+            cited: diagnosis.cited.iter().map(Into::into).collect(),
         }
+    }
+}
+
+impl From<&Citation> for CitationView {
+    fn from(citation: &Citation) -> Self {
+        Self { id: citation.id.to_string(), says: citation.says.clone() }
     }
 }
 

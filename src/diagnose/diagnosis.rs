@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::bundle::EvidenceId;
+use super::citation::Citation;
 use crate::id::IncidentId;
 use crate::series::{Service, SignalName};
 use crate::time::Timestamp;
@@ -20,6 +21,8 @@ pub struct Diagnosis {
     pub author: Author,
     /// The most likely cause first. Empty where nothing is supported.
     pub hypotheses: Vec<Hypothesis>,
+    /// What the evidence says that they cite.
+    pub cited: Vec<Citation>,
 }
 
 /// Who made a diagnosis.

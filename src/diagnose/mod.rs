@@ -4,6 +4,7 @@
 #![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm, clippy::indexing_slicing))]
 
 mod bundle;
+mod citation;
 mod data;
 mod diagnosis;
 mod gather;
@@ -16,6 +17,7 @@ mod shapes;
 mod wording;
 
 pub use self::bundle::{Bundle, Evidence, EvidenceId, Item, Movement};
+pub use self::citation::{Citation, cite};
 pub use self::diagnosis::{Author, Because, Cause, Contribution, Diagnosis, Hypothesis};
 pub use self::gather::{Limits, PastIncident, gather};
 pub use self::heuristics::rank;

@@ -3,7 +3,7 @@
 use super::event::{Event, Stream};
 use super::input::{Answer, Effect, Reply};
 use super::step::Engine;
-use crate::diagnose::{Author, Because, Bundle, Diagnosis, Hypothesis, gather, rank};
+use crate::diagnose::{Author, Because, Bundle, Diagnosis, cite, gather, rank};
 use crate::id::IncidentId;
 use crate::incident::{self, Requester};
 use crate::time::Timestamp;
@@ -48,9 +48,11 @@ impl Engine {
         };
         let is_asked = because == Because::ModelPending;
         let author = Author::Heuristics { because };
+        let hypotheses = rank(&bundle);
+        let cited = cite(&bundle, &hypotheses);
         self.diagnosed(
             now,
-            Diagnosis { incident: id, revision, at: now, author, hypotheses: rank(&bundle) },
+            Diagnosis { incident: id, revision, at: now, author, hypotheses, cited },
             effects,
         );
         if is_asked {
@@ -73,16 +75,23 @@ impl Engine {
         }
         self.asked.remove(&id);
         let Some(revision) = self.incident(id).map(|incident| incident.revisions + 1) else { return };
-        let (author, hypotheses): (Author, Vec<Hypothesis>) = match answer {
+        let (author, hypotheses, cited) = match answer {
             Ok(answer) => {
-                (Author::Model { name: answer.model, from_cache: answer.from_cache }, answer.hypotheses)
+                let author = Author::Model { name: answer.model, from_cache: answer.from_cache };
+                (author, answer.hypotheses, answer.cited)
             }
             Err(because) => {
-                let hypotheses = self.bundle(now, id).map(|bundle| rank(&bundle)).unwrap_or_default();
-                (Author::Heuristics { because }, hypotheses)
+                let bundle = self.bundle(now, id);
+                let hypotheses = bundle.as_ref().map(rank).unwrap_or_default();
+                let cited = bundle.map(|bundle| cite(&bundle, &hypotheses)).unwrap_or_default();
+                (Author::Heuristics { because }, hypotheses, cited)
             }
         };
-        self.diagnosed(now, Diagnosis { incident: id, revision, at: now, author, hypotheses }, effects);
+        self.diagnosed(
+            now,
+            Diagnosis { incident: id, revision, at: now, author, hypotheses, cited },
+            effects,
+        );
     }
 
     fn diagnosed(&mut self, now: Timestamp, diagnosis: Diagnosis, effects: &mut Vec<Effect>) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::event::{Event, Happening, Stream};
-use crate::diagnose::{Because, Bundle, Hypothesis, PastIncident};
+use crate::diagnose::{Because, Bundle, Citation, Hypothesis, PastIncident};
 use crate::id::IncidentId;
 use crate::incident::Incident;
 use crate::series::{Batch, SignalName};
@@ -52,6 +52,8 @@ pub struct Answer {
     pub from_cache: bool,
     /// The most likely cause first.
     pub hypotheses: Vec<Hypothesis>,
+    /// What the evidence said that they cite, in the bundle that was asked about.
+    pub cited: Vec<Citation>,
 }
 
 /// What somebody wants.

@@ -8,7 +8,7 @@ use super::RecordError;
 use super::event::{Body, DIAGNOSED, Encoded, write};
 use super::scalar::{Finite, hex, millis, service};
 use super::words::{BecauseWire, CauseWire};
-use crate::diagnose::{Author, Because, Cause, Contribution, Diagnosis, EvidenceId, Hypothesis};
+use crate::diagnose::{Author, Because, Cause, Citation, Contribution, Diagnosis, EvidenceId, Hypothesis};
 use crate::id::IncidentId;
 use crate::series::{Service, SignalName};
 use crate::time::Timestamp;
@@ -24,6 +24,14 @@ struct DiagnosisWire {
     #[serde(with = "AuthorWire")]
     author: Author,
     hypotheses: Vec<HypothesisWire>,
+    cited: Vec<CitationWire>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CitationWire {
+    id: String,
+    says: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -100,14 +108,21 @@ impl From<HypothesisWire> for Hypothesis {
 }
 
 pub(super) fn encode(diagnosis: &Diagnosis) -> Result<Encoded, RecordError> {
-    let Diagnosis { incident, revision, at, author, hypotheses } = diagnosis;
+    let Diagnosis { incident, revision, at, author, hypotheses, cited } = diagnosis;
+    let wire = |citation: &Citation| CitationWire {
+        id: citation.id.as_str().to_owned(),
+        says: citation.says.clone(),
+    };
+    let cited = cited.iter().map(wire).collect();
     let hypotheses = hypotheses.iter().map(HypothesisWire::from).collect();
     let (incident, revision, at, author) = (*incident, *revision, *at, author.clone());
-    write(DIAGNOSED, &DiagnosisWire { incident, revision, at, author, hypotheses })
+    write(DIAGNOSED, &DiagnosisWire { incident, revision, at, author, hypotheses, cited })
 }
 
 pub(super) fn decode(body: &Body<'_>) -> Result<Diagnosis, RecordError> {
-    let DiagnosisWire { incident, revision, at, author, hypotheses } = body.read()?;
+    let DiagnosisWire { incident, revision, at, author, hypotheses, cited } = body.read()?;
+    let citation = |wire: CitationWire| Citation { id: EvidenceId::from_stored(&wire.id), says: wire.says };
+    let cited = cited.into_iter().map(citation).collect();
     let hypotheses = hypotheses.into_iter().map(Hypothesis::from).collect();
-    Ok(Diagnosis { incident, revision, at, author, hypotheses })
+    Ok(Diagnosis { incident, revision, at, author, hypotheses, cited })
 }

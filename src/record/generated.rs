@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::detect::{Anomaly, Kind, Restart, Side};
-use crate::diagnose::{Author, Because, Cause, Contribution, Diagnosis, EvidenceId, Hypothesis};
+use crate::diagnose::{Author, Because, Cause, Citation, Contribution, Diagnosis, EvidenceId, Hypothesis};
 use crate::engine::{CapturedSeries, Event, SystemEvent};
 use crate::id::{Fingerprint, IncidentId};
 use crate::incident::{
@@ -190,13 +190,15 @@ fn hypothesis() -> impl Strategy<Value = Hypothesis> {
 fn diagnosis() -> impl Strategy<Value = Diagnosis> {
     let model = (text(), any::<bool>()).prop_map(|(name, from_cache)| Author::Model { name, from_cache });
     let author = prop_oneof![model, because().prop_map(|because| Author::Heuristics { because })];
-    (id(), any::<u32>(), time(), author, vec(hypothesis(), 0..3)).prop_map(
-        |(incident, revision, at, author, hypotheses)| Diagnosis {
+    let cited = (text(), text()).prop_map(|(id, says)| Citation { id: EvidenceId::from_stored(&id), says });
+    (id(), any::<u32>(), time(), author, vec(hypothesis(), 0..3), vec(cited, 0..3)).prop_map(
+        |(incident, revision, at, author, hypotheses, cited)| Diagnosis {
             incident,
             revision,
             at,
             author,
             hypotheses,
+            cited,
         },
     )
 }

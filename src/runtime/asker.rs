@@ -9,7 +9,7 @@ use tracing::warn;
 use super::clock::Clock;
 use super::pipeline::{Message, ModelNews, Tagged};
 use super::supervisor::Supervisor;
-use crate::diagnose::{Because, Bundle};
+use crate::diagnose::{Because, Bundle, cite};
 use crate::engine::{Answer, Input};
 use crate::llm::Model;
 use crate::store::Store;
@@ -79,7 +79,8 @@ impl Asker {
     async fn ask(&self, bundle: &Bundle) -> (Result<Answer, Because>, ModelNews) {
         let question = self.model.question(bundle);
         if let Some(hypotheses) = self.cached(&question, bundle).await {
-            let answer = Answer { model: self.model.name().to_owned(), from_cache: true, hypotheses };
+            let cited = cite(bundle, &hypotheses);
+            let answer = Answer { model: self.model.name().to_owned(), from_cache: true, hypotheses, cited };
             return (Ok(answer), ModelNews { from_cache: true, ..ModelNews::default() });
         }
         let outcome = self.model.ask(&question, bundle).await;
@@ -98,6 +99,7 @@ impl Asker {
         let answer = outcome.answer.map(|hypotheses| Answer {
             model: self.model.name().to_owned(),
             from_cache: false,
+            cited: cite(bundle, &hypotheses),
             hypotheses,
         });
         (answer, news)

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::{Commit, Settings, Store};
 use crate::detect::{Anomaly, Kind, Side};
-use crate::diagnose::{Author, Because, Cause, Contribution, Diagnosis, EvidenceId, Hypothesis};
+use crate::diagnose::{Author, Because, Cause, Citation, Contribution, Diagnosis, EvidenceId, Hypothesis};
 use crate::engine::{CapturedSeries, Event, Happening, Stream};
 use crate::id::{Fingerprint, IncidentId};
 use crate::incident::{
@@ -112,6 +112,7 @@ impl Story {
             at: self.now,
             author: Author::Heuristics { because: Because::ModelOff },
             hypotheses: vec![hypothesis],
+            cited: vec![Citation { id: EvidenceId::new('a', 1), says: "error_rate rose".to_owned() }],
         };
         self.commit([Event::Incident(asked), Event::Diagnosed(diagnosis)])
     }

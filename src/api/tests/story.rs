@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::detect::{Anomaly, Kind, Restart, Side};
-use crate::diagnose::{Author, Cause, Contribution, Diagnosis, EvidenceId, Hypothesis};
+use crate::diagnose::{Author, Cause, Citation, Contribution, Diagnosis, EvidenceId, Hypothesis};
 use crate::engine::{Event, Happening, Stream};
 use crate::id::{Fingerprint, IncidentId};
 use crate::incident::{
@@ -83,8 +83,10 @@ impl Story {
             hypothesis(Cause::Failure, format!("{service} fails by itself ({revision})"), 2.5),
             hypothesis(Cause::Dependency, "something else fails".to_owned(), 1.0),
         ];
+        let cited =
+            vec![Citation { id: EvidenceId::new('a', 1), says: "error_rate rose to 9.00".to_owned() }];
         let (incident, at) = (self.id(), self.now);
-        self.commit([Event::Diagnosed(Diagnosis { incident, revision, at, author, hypotheses })])
+        self.commit([Event::Diagnosed(Diagnosis { incident, revision, at, author, hypotheses, cited })])
     }
 
     /// Every member ends, the first by recovering and the others by a new level, and the incident resolves.
