@@ -157,3 +157,24 @@ async fn a_fault_that_is_posted_opens_an_incident_live() {
     assert_eq!(diagnosis["hypotheses"][0]["cause"], "dependency", "{diagnosis:#}");
     assert!(posted.end_ms.is_some());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_prometheus_scrapes_the_agents_own_metrics() {
+    if !has("prometheus") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let demo = Demo::start(World::new(13, Schedule::On), real_clock()).await;
+    let agent = Agent::start(folder.path(), &format!("[source]\nurl = \"{}\"\n{GAUGES}", demo.url()));
+    agent.ready().await;
+    let target = agent.url.trim_start_matches("http://").to_owned();
+    let prometheus = Prometheus::start(folder.path(), None, &target, 1).await;
+    let query = format!("{}/api/v1/query?query=portent_series_tracked", prometheus.url);
+    let tracked = eventually("the agent's series in Prometheus", || async {
+        let reply: serde_json::Value = reqwest::get(&query).await.ok()?.json().await.ok()?;
+        let result = reply["data"]["result"].as_array()?.clone();
+        (result.len() == 5).then_some(result)
+    })
+    .await;
+    assert!(tracked.iter().all(|series| series["value"][1] == "5"), "{tracked:#?}");
+}
