@@ -15,6 +15,7 @@ mod it {
     pub(crate) mod history;
     pub(crate) mod kill;
     pub(crate) mod model;
+    pub(crate) mod outage;
     pub(crate) mod prometheus;
     pub(crate) mod support;
 }

@@ -168,3 +168,79 @@ impl fmt::Display for ScoreCard {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use portent_demo_service::Schedule;
+
+    use super::*;
+    use crate::correlate;
+    use crate::detect::{Anomaly, Finding, Kind, Side, What};
+    use crate::incident::{self, Member, MemberState, Opening, Source, Trouble};
+    use crate::series::{Labels, SeriesKey, Service, SignalName};
+
+    /// A cycle's start: a multiple of 600 s.
+    const START_MS: i64 = 1_800_000_000_000;
+
+    fn incident(service: &str, signal: &str, found_ms: i64) -> (Incident, Option<String>) {
+        let at = Timestamp::from_millis(found_ms);
+        let labels = Labels::new([("service", service)]);
+        let key = Arc::new(SeriesKey::new(SignalName::new(signal), Service::new(service), labels));
+        let anomaly = Anomaly {
+            side: Side::Up,
+            onset: at,
+            detected_at: at,
+            until: at,
+            expected: 1.0,
+            lower: 0.9,
+            upper: 1.1,
+            scale: 0.03,
+            peak_value: 9.0,
+            peak_score: 80.0,
+            confidence: 1.0,
+        };
+        let finding =
+            Finding { key: Arc::clone(&key), kind: Kind::Other, at, what: What::Anomalous(anomaly) };
+        let trouble = Trouble::Deviation(anomaly);
+        let member = Member { key, kind: Kind::Other, trouble, state: MemberState::Active };
+        let opening =
+            Opening { fingerprint: correlate::fingerprint(&finding), source: Source::Detector, member };
+        let event = opening.event(&incident::Settings::default());
+        (Incident::from_opening(at, &event).unwrap(), None)
+    }
+
+    #[track_caller]
+    fn check(incidents: &[(Incident, Option<String>)], caught: usize, wrong: usize, is_perfect: bool) {
+        let until = Timestamp::from_millis(START_MS + 100_000);
+        let watch = Watch { speed: 1.0, seed: 1, from: Timestamp::from_millis(START_MS), until };
+        let card = ScoreCard::score(&World::new(1, Schedule::On), watch, incidents);
+        // Of the schedule, only payment-service's fault begins in the first hundred seconds.
+        assert_eq!((card.faults, card.caught, card.false_incidents.len()), (1, caught, wrong), "{card}");
+        assert_eq!(card.is_perfect(), is_perfect);
+    }
+
+    #[test]
+    fn a_fault_that_is_found_is_caught() {
+        check(&[incident("payment-service", "error_rate", START_MS + 15_000)], 1, 0, true);
+    }
+
+    #[test]
+    fn a_fault_that_nobody_found_is_missed() {
+        check(&[], 0, 0, false);
+    }
+
+    #[test]
+    fn another_service_signal_or_time_is_false_and_leaves_the_fault_missed() {
+        check(&[incident("order-service", "error_rate", START_MS + 15_000)], 0, 1, false);
+        check(&[incident("payment-service", "cpu_usage", START_MS + 15_000)], 0, 1, false);
+        check(&[incident("payment-service", "error_rate", START_MS + 90_000)], 0, 1, false);
+    }
+
+    #[test]
+    fn a_fault_before_the_watch_is_neither_due_nor_false() {
+        let early = incident("notification-service", "request_rate", START_MS - 110_000);
+        check(&[early, incident("payment-service", "error_rate", START_MS + 15_000)], 1, 0, true);
+    }
+}

@@ -156,7 +156,7 @@ impl Poller {
         let query = self.assignment.query.clone();
         if progress.series == 0 {
             // How many series there are decides how much may be asked for at once.
-            let newest = TimeRange::new(range.end(), range.end()).unwrap_or(range);
+            let newest = TimeRange::last_points(range.end(), Duration::ZERO, query.step, 1);
             progress.series = self.source.range(&query, newest).await?.batch.series_count();
         }
         for part in chunks(range, query.step, progress.series, &self.assignment.limits) {

@@ -96,3 +96,19 @@ fn a_config_file_that_is_not_there_is_named() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("/nonexistent/portent.toml"), "{}", text(&output.stderr));
 }
+
+#[test]
+fn the_environment_stands_over_the_file_and_is_named_where_it_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("portent.toml");
+    std::fs::write(&file, "[signal.up]\nquery = \"up\"\nsigma = 4\n").unwrap();
+    let check = |name: &str, value: &str| {
+        let mut command = Command::cargo_bin("portent").unwrap();
+        command.env(name, value).args(["check", "config", file.to_str().unwrap()]).output().unwrap()
+    };
+    let sound = check("PORTENT__SIGNAL__UP__SIGMA", "5");
+    assert!(text(&sound.stdout).contains("5.00 sigma"), "{}", text(&sound.stdout));
+    let broken = check("PORTENT__SIGNAL__UP__SIGMA", "42");
+    assert_eq!(broken.status.code(), Some(1));
+    assert!(text(&broken.stderr).contains("PORTENT__SIGNAL__UP__SIGMA"), "{}", text(&broken.stderr));
+}
