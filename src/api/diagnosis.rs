@@ -101,6 +101,8 @@ struct AnalysisView {
             headers(("Location" = String, description = "The diagnosis by its revision."))),
         (status = 400, description = "The id is invalid, or there is a body.", body = ProblemDocument,
             content_type = "application/problem+json"),
+        (status = 403, description = "The request comes from a page of another site.", body = ProblemDocument,
+            content_type = "application/problem+json"),
         (status = 404, description = "There is no such incident.", body = ProblemDocument,
             content_type = "application/problem+json"),
         (status = 409, description = "The incident was resolved too long ago.", body = ProblemDocument,

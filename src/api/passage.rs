@@ -18,6 +18,12 @@ use super::problem::{Kind, Problem};
 /// Wraps a request.
 pub(super) async fn pass(request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    if let Some(site) = foreign_site(&request) {
+        let detail = format!(
+            "this request comes from a page of another site ({site}); send it from where the agent is"
+        );
+        return Problem::new(Kind::CrossSite, detail).respond(Some(&path));
+    }
     let mut response = match contained(next.run(request)).await {
         Ok(response) => response,
         Err(panic) => {
@@ -36,6 +42,25 @@ pub(super) async fn pass(request: Request, next: Next) -> Response {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// Where a request that may change something comes from, if a browser says that it is a page of another site. Programs
+/// send neither header.
+fn foreign_site(request: &Request) -> Option<String> {
+    if request.method().is_safe() {
+        return None;
+    }
+    let text =
+        |name: &str| request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    if let Some(site) = text("sec-fetch-site")
+        && !matches!(site.as_ref(), "same-origin" | "none")
+    {
+        return Some(site.chars().take(80).collect());
+    }
+    let origin = text("origin")?;
+    let host = text("host").unwrap_or_default();
+    let is_own = origin.split_once("://").is_some_and(|(_, authority)| authority == host);
+    (!is_own).then(|| origin.chars().take(80).collect())
 }
 
 /// Refuses a path that does not exist.
@@ -78,6 +103,27 @@ mod tests {
 
     async fn defect() -> &'static str {
         panic!("a secret of the house")
+    }
+
+    #[track_caller]
+    fn check(method: Method, headers: &[(&str, &str)], is_foreign: bool) {
+        let mut request = Request::builder().method(method).uri("/x").header("host", "agent:9098");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        assert_eq!(foreign_site(&request).is_some(), is_foreign, "{headers:?}");
+    }
+
+    #[test]
+    fn a_page_of_another_site_changes_nothing() {
+        check(Method::POST, &[], false);
+        check(Method::POST, &[("origin", "http://agent:9098"), ("sec-fetch-site", "same-origin")], false);
+        check(Method::POST, &[("origin", "https://evil.example")], true);
+        check(Method::POST, &[("origin", "null")], true);
+        check(Method::POST, &[("sec-fetch-site", "cross-site")], true);
+        check(Method::POST, &[("origin", "http://agent:9098"), ("sec-fetch-site", "same-site")], true);
+        check(Method::GET, &[("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")], false);
     }
 
     #[tokio::test]

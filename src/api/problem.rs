@@ -27,6 +27,7 @@ pub(super) enum Kind {
     UnknownDiagnosis,
     UnknownSignal,
     MethodNotAllowed,
+    CrossSite,
     IncidentAtRest,
     Unavailable,
     StoreFailed,
@@ -50,6 +51,7 @@ impl Kind {
             Self::MethodNotAllowed => {
                 ("method-not-allowed", "This path has other methods", StatusCode::METHOD_NOT_ALLOWED)
             }
+            Self::CrossSite => ("cross-site", "Pages of other sites may not do this", StatusCode::FORBIDDEN),
             Self::IncidentAtRest => {
                 ("incident-at-rest", "The incident was resolved too long ago", StatusCode::CONFLICT)
             }
