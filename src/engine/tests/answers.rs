@@ -36,8 +36,12 @@ fn answer(story: &mut Story, slot: i64, revision: u32, answer: Result<&str, Beca
         contributions: Vec::new(),
         evidence: Vec::new(),
     };
-    let understood =
-        |title| Answer { model: "m".to_owned(), from_cache: false, hypotheses: vec![hypothesis(title)] };
+    let understood = |title| Answer {
+        model: "m".to_owned(),
+        from_cache: false,
+        hypotheses: vec![hypothesis(title)],
+        cited: Vec::new(),
+    };
     let incident = story.id(0);
     let input = Input::Answered { incident, revision, answer: answer.map(understood) };
     diagnoses(&story.step(slot, input))
