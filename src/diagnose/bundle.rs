@@ -135,8 +135,9 @@ pub struct Movement {
     pub value: f64,
     /// The expected value; `None` while the baseline warms up.
     pub expected: Option<f64>,
-    /// The strongest score since shortly before the onset; 1.0 is the edge of the band. `None` while it warms up.
+    /// The strongest score since the onset; 1.0 is the edge of the band. `None` while it warms up, where it has no
+    /// sample since then, and where it has stopped.
     pub score: Option<f64>,
-    /// Whether it has moved in that time: it left the band. `None` where that can't be said.
+    /// Whether it has moved in that time: it left the band, on whichever side. `None` where that can't be said.
     pub has_moved: Option<bool>,
 }

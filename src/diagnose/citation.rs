@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use super::bundle::{Bundle, Evidence, EvidenceId, Movement};
 use super::diagnosis::Hypothesis;
-use super::wording::{change_of, short};
+use super::reply::one_line;
+use super::wording::{change_of, enumerate, name, short};
 use crate::detect::Side;
 use crate::incident::Trouble;
 use crate::time::format_duration;
+
+/// A longer name of a series is cut.
+const SERIES_CHARS_MAX: usize = 200;
 
 /// An item of a bundle that a hypothesis cites.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,34 +30,38 @@ pub fn cite(bundle: &Bundle, hypotheses: &[Hypothesis]) -> Vec<Citation> {
 }
 
 fn sentence(evidence: &Evidence) -> String {
+    let shown = |series: &str| one_line(series, SERIES_CHARS_MAX);
     match evidence {
         Evidence::Anomaly { series, trouble, .. } => match trouble {
             Trouble::Deviation(anomaly) => format!(
-                "{series} {} at a score of {}; its band was {} to {} and it left it at {}",
+                "{} {} at a score of {}; its band was {} to {} and it left it at {}",
+                shown(series),
                 change_of(trouble),
                 short(anomaly.peak_score),
                 short(anomaly.lower),
                 short(anomaly.upper),
                 anomaly.onset
             ),
-            Trouble::Lost { .. } => format!("{series} {}", change_of(trouble)),
+            Trouble::Lost { .. } => format!("{} {}", shown(series), change_of(trouble)),
         },
-        Evidence::Sibling { series, movement, .. } => format!("{series} {}", standing(movement)),
+        Evidence::Sibling { series, movement, .. } => format!("{} {}", shown(series), standing(movement)),
         Evidence::Elsewhere { series, side, onset, movement, .. } => match side {
-            Some(Side::Up) => format!("{series} rose out of its band at {onset}; it {}", standing(movement)),
-            Some(Side::Down) => {
-                format!("{series} fell out of its band at {onset}; it {}", standing(movement))
+            Some(Side::Up) => {
+                format!("{} rose out of its band at {onset}; it {}", shown(series), standing(movement))
             }
-            None => format!("{series} has had no samples since {onset}"),
+            Some(Side::Down) => {
+                format!("{} fell out of its band at {onset}; it {}", shown(series), standing(movement))
+            }
+            None => format!("{} has had no samples since {onset}", shown(series)),
         },
         Evidence::Past { incident, opened_at, signals, cause, lasted_s } => {
-            let signals: Vec<&str> = signals.iter().map(|signal| signal.as_str()).collect();
+            let signals = enumerate(signals.iter().map(|signal| name(signal.as_str())).collect());
             let cause =
                 cause.map_or("no supported cause".to_owned(), |cause| format!("cause {}", cause.as_str()));
             let lasted = lasted_s.map_or("still open".to_owned(), |seconds| {
                 format!("lasted {}", format_duration(Duration::from_secs(seconds.max(0.0) as u64)))
             });
-            format!("incident {incident} of {opened_at}: {}, {cause}, {lasted}", signals.join(", "))
+            format!("incident {incident} of {opened_at}: {}, {cause}, {lasted}", signals)
         }
     }
 }
@@ -68,6 +76,6 @@ fn standing(movement: &Movement) -> String {
                 short(score)
             )
         }
-        (Some(_), None) | (None, _) => format!("{now} and cannot be compared yet"),
+        (Some(_), None) | (None, _) => format!("{now} and cannot be compared"),
     }
 }

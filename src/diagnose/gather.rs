@@ -1,7 +1,9 @@
 //! Gathers the bundle of an incident from what detection and the incidents know.
 
+use std::collections::BTreeSet;
+
 use crate::detect::SeriesView;
-use crate::id::IncidentId;
+use crate::id::{Fingerprint, IncidentId};
 use crate::incident::{Incident, Member, MemberState, Trouble};
 use crate::series::{Service, SignalName};
 use crate::time::Timestamp;
@@ -58,12 +60,14 @@ pub fn gather(
 ) -> Bundle {
     let limits = Limits::default();
     let onset = incident.onset();
-    let anomalies: Vec<Evidence> =
-        incident.members.iter().map(|member| anomaly(member, own, limits)).collect();
-    let is_member =
-        |view: &&SeriesView| incident.members.iter().any(|member| member.key.hash == view.key.hash);
-    let siblings: Vec<Evidence> =
-        own.iter().filter(|view| !is_member(view)).map(|view| sibling(view, onset)).collect();
+    let told = incident.members.iter().take(limits.anomalies);
+    let anomalies: Vec<Evidence> = told.map(|member| anomaly(member, own, limits)).collect();
+    let members: BTreeSet<Fingerprint> = incident.members.iter().map(|member| member.key.hash).collect();
+    let siblings: Vec<Evidence> = own
+        .iter()
+        .filter(|view| !members.contains(&view.key.hash))
+        .map(|view| sibling(view, onset))
+        .collect();
     let mut others: Vec<Evidence> = elsewhere.iter().filter_map(|view| other(view, onset)).collect();
     others.sort_by_key(|evidence| match evidence {
         Evidence::Elsewhere { onset, .. } => *onset,
@@ -73,7 +77,7 @@ pub fn gather(
     let past: Vec<Evidence> = before.map(earlier).collect();
 
     let mut items = Vec::new();
-    let mut left_out = 0;
+    let mut left_out = incident.members.len() - anomalies.len();
     for (class, evidence, limit) in [
         ('a', anomalies, limits.anomalies),
         ('s', siblings, limits.siblings),
@@ -115,7 +119,8 @@ fn anomaly(member: &Member, own: &[SeriesView], limits: Limits) -> Evidence {
 }
 
 fn movement(view: &SeriesView, since: Timestamp) -> Movement {
-    let strongest = view.strongest_since(since);
+    // What a series did before it stopped does not say that it is as usual.
+    let strongest = if view.is_lost { None } else { view.strongest_since(since) };
     Movement {
         value: view.value,
         expected: view.expected,

@@ -3,18 +3,22 @@
 //! | term | bits |
 //! | --- | --- |
 //! | `strength` | `min(8, log2(1 + peak score))` of the anomaly; 3 for a lost series |
-//! | `first` | 1 where the anomaly began before every other of the incident, 0.5 where it shares the first place |
+//! | `first` | 1 where the anomaly began before every other of the incident, 0.5 where it shares the first place; 0 where it is alone |
 //! | `shape` | what the table gives the cause before anything else is looked at, 0 or negative |
-//! | `traffic`, `errors`, ... | what the table gives for another signal of the service that moved, or did not |
-//! | `elsewhere` | 1 for a cause in another service that was in trouble at least a sample earlier, less 1.5 as no link between the two is known |
+//! | `traffic`, `errors`, ... | what the table gives for another signal of the service that is in trouble too, or that stayed inside its band |
+//! | `earlier` | 1 for a cause in another service whose trouble began before, at most 15 minutes before |
+//! | `unlinked` | -1.5 for the same, as no link between the two services is known |
 //! | `before` | 0.5 where an earlier incident of the service ended with the same cause |
 //!
-//! What can't be said (a signal that is not configured, a baseline that warms up) adds nothing.
+//! What can't be said adds nothing: a signal that is not configured, a baseline that warms up, a signal that has
+//! stopped, one that left its band without becoming an anomaly.
 
-use super::bundle::{Bundle, Evidence, EvidenceId, Item, Movement};
+use std::time::Duration;
+
+use super::bundle::{Bundle, Evidence, EvidenceId, Item};
 use super::diagnosis::{Cause, Contribution, Hypothesis};
 use super::shapes::{Expectation, SHAPES, Shape, ShapeSide};
-use super::wording::{change_of, siblings_sentence, since_onset};
+use super::wording::{change_of, course, listed, name, others_in_trouble, siblings, span};
 use crate::detect::{Kind, Side};
 use crate::incident::Trouble;
 use crate::series::{Service, SignalName};
@@ -22,6 +26,10 @@ use crate::time::Timestamp;
 
 /// So many hypotheses are given at most.
 const HYPOTHESES_MAX: usize = 5;
+/// The strength of a series that has stopped.
+const LOST_BITS: f64 = 3.0;
+/// Trouble elsewhere that began longer before is no candidate for the cause of this one.
+const LEAD_MAX: Duration = Duration::from_secs(15 * 60);
 /// A hypothesis with fewer bits is not worth a reader's time.
 const BITS_MIN: f64 = 0.5;
 
@@ -79,28 +87,44 @@ fn own_cause(bundle: &Bundle, symptom: &Symptom<'_>, shape: &Shape) -> (f64, Hyp
     let first = first_bits(bundle, symptom);
     push(&mut terms, "first", first);
     push(&mut terms, "shape", shape.bits);
+    let weights: Vec<Weight<'_>> =
+        shape.expects.iter().filter_map(|expectation| weigh(bundle, symptom, expectation)).collect();
     let mut evidence = vec![symptom.id.clone()];
-    for expectation in shape.expects {
-        if let Some((bits, id)) = weigh(bundle, symptom, expectation) {
-            push(&mut terms, expectation.kind.as_str(), bits);
-            evidence.push(id);
-        }
+    for weight in &weights {
+        push(&mut terms, weight.kind.as_str(), weight.bits);
+        evidence.push(weight.id.clone());
     }
-    if let Some(id) = seen_before(bundle, shape.cause) {
+    let before = seen_before(bundle, shape.cause);
+    if let Some((id, _)) = before {
         push(&mut terms, "before", 0.5);
-        evidence.push(id);
+        evidence.push(id.clone());
     }
-    let title = format!("{}: {} {}", shape.title, symptom.signal, change_of(symptom.trouble));
-    let text =
-        format!("{}{} {}", since_onset(bundle, symptom.id, first), siblings_sentence(bundle), shape.meaning);
+    let title = format!("{}: {} {}", shape.title, name(symptom.signal.as_str()), change_of(symptom.trouble));
+    let said = |weight: &Weight<'_>| format!("{} {}", name(weight.signal.as_str()), weight.said);
+    let (speaks_for, against): (Vec<_>, Vec<_>) = weights.iter().partition(|weight| weight.bits > 0.0);
+    let sentences = [
+        course(bundle, symptom.id),
+        others_in_trouble(bundle, symptom.id, first),
+        siblings(bundle),
+        listed("For it", speaks_for.into_iter().map(said).collect()),
+        listed("Against it", against.into_iter().map(said).collect()),
+        before.map(|(_, at)| format!("The incident of {at} had this cause too.")).unwrap_or_default(),
+        shape.meaning.to_owned(),
+    ];
+    let text = sentences.iter().filter(|sentence| !sentence.is_empty()).map(String::as_str);
+    let text = text.collect::<Vec<_>>().join(" ");
     hypothesis(shape.cause, symptom.service, Some(symptom.signal), title, text, terms, evidence)
 }
 
 fn strength(trouble: &Trouble) -> f64 {
     match trouble {
-        Trouble::Deviation(anomaly) => (1.0 + anomaly.peak_score).log2().min(8.0),
-        Trouble::Lost { .. } => 3.0,
+        Trouble::Deviation(anomaly) => bits_of(anomaly.peak_score),
+        Trouble::Lost { .. } => LOST_BITS,
     }
+}
+
+fn bits_of(score: f64) -> f64 {
+    (1.0 + score.max(0.0)).log2().min(8.0)
 }
 
 fn first_bits(bundle: &Bundle, symptom: &Symptom<'_>) -> f64 {
@@ -119,24 +143,40 @@ fn first_bits(bundle: &Bundle, symptom: &Symptom<'_>) -> f64 {
     }
 }
 
-/// What another signal of the service says about a cause: its bits and the item that says so.
-fn weigh(bundle: &Bundle, symptom: &Symptom<'_>, expectation: &Expectation) -> Option<(f64, EvidenceId)> {
+/// What another signal of the service says about a cause.
+struct Weight<'a> {
+    kind: Kind,
+    bits: f64,
+    id: &'a EvidenceId,
+    signal: &'a SignalName,
+    said: &'static str,
+}
+
+/// Looks for the signal that the table asks about: in trouble too, or inside its band in every series. What says
+/// nothing gives no weight.
+fn weigh<'a>(bundle: &'a Bundle, symptom: &Symptom<'_>, expectation: &Expectation) -> Option<Weight<'a>> {
+    let weight = |(bits, said): (f64, &'static str), id: &'a EvidenceId, signal: &'a SignalName| {
+        (bits.abs() > 0.0).then_some(Weight { kind: expectation.kind, bits, id, signal, said })
+    };
     let mut steady = None;
+    let mut all_are_steady = true;
     for item in &bundle.items {
         match &item.what {
-            Evidence::Anomaly { kind, trouble, .. }
+            Evidence::Anomaly { kind, trouble, signal, .. }
                 if *kind == expectation.kind && item.id != *symptom.id =>
             {
-                let bits = match trouble.side() {
-                    Some(Side::Up) => expectation.if_up,
-                    Some(Side::Down) | None => expectation.if_down,
+                let said = match (trouble.side(), symptom.side) {
+                    (Some(Side::Up), _) => (expectation.if_up, "up"),
+                    (Some(Side::Down), _) => (expectation.if_down, "down"),
+                    (None, ShapeSide::Lost) => (expectation.if_down, "gone"),
+                    // A signal that has stopped is not one that has fallen.
+                    (None, ShapeSide::Up | ShapeSide::Down) => return None,
                 };
-                return Some((bits, item.id.clone()));
+                return weight(said, &item.id, signal);
             }
-            Evidence::Sibling { kind, movement, .. } if *kind == expectation.kind => {
-                if movement.has_moved == Some(false) {
-                    steady = Some((expectation.if_steady, item.id.clone()));
-                }
+            Evidence::Sibling { kind, movement, signal, .. } if *kind == expectation.kind => {
+                all_are_steady &= movement.has_moved == Some(false);
+                steady = steady.or_else(|| weight((expectation.if_steady, "as usual"), &item.id, signal));
             }
             Evidence::Anomaly { .. }
             | Evidence::Sibling { .. }
@@ -144,12 +184,12 @@ fn weigh(bundle: &Bundle, symptom: &Symptom<'_>, expectation: &Expectation) -> O
             | Evidence::Past { .. } => {}
         }
     }
-    steady
+    steady.filter(|_| all_are_steady)
 }
 
-fn seen_before(bundle: &Bundle, cause: Cause) -> Option<EvidenceId> {
+fn seen_before(bundle: &Bundle, cause: Cause) -> Option<(&EvidenceId, Timestamp)> {
     bundle.items.iter().find_map(|item| match &item.what {
-        Evidence::Past { cause: Some(past), .. } if *past == cause => Some(item.id.clone()),
+        Evidence::Past { cause: Some(past), opened_at, .. } if *past == cause => Some((&item.id, *opened_at)),
         Evidence::Past { .. }
         | Evidence::Anomaly { .. }
         | Evidence::Sibling { .. }
@@ -157,25 +197,28 @@ fn seen_before(bundle: &Bundle, cause: Cause) -> Option<EvidenceId> {
     })
 }
 
-/// Another service that was in trouble before this one may be where the cause lies.
+/// Another service that was in trouble shortly before this one may be where the cause lies.
 fn cause_elsewhere(bundle: &Bundle, item: &Item) -> Option<(f64, Hypothesis)> {
     let Evidence::Elsewhere { service, signal, onset, movement, side, .. } = &item.what else { return None };
-    if *onset >= bundle.onset {
+    let lead = bundle.onset.since(*onset);
+    if lead.is_zero() || lead > LEAD_MAX {
         return None;
     }
-    let strength = match (side, movement) {
-        (Some(_), Movement { score: Some(score), .. }) => (1.0 + score).log2().min(8.0),
-        (Some(_), Movement { score: None, .. }) => return None,
-        (None, _) => 3.0,
+    let (strength, moved) = match side {
+        Some(Side::Up) => (bits_of(movement.score?), "rose out of its band"),
+        Some(Side::Down) => (bits_of(movement.score?), "fell out of its band"),
+        None => (LOST_BITS, "stopped"),
     };
     let mut terms = vec![Contribution { term: "strength".into(), bits: strength }];
-    push(&mut terms, "elsewhere", 1.0 - 1.5);
-    let lead = bundle.onset.since(*onset).as_secs_f64();
-    let title = format!("{service} was in trouble first: its {signal} moved {lead:.0} s earlier");
+    push(&mut terms, "earlier", 1.0);
+    push(&mut terms, "unlinked", -1.5);
+    let (there, here) = (name(service.as_str()), name(bundle.service.as_str()));
+    let (signal_name, lead) = (name(signal.as_str()), span(lead));
+    let title = format!("{there} was in trouble {lead} earlier: its {signal_name} {moved}");
     let text = format!(
-        "{service}/{signal} left its normal range {lead:.0} s before {} did. If {} calls {service} or shares something \
-         with it, look there first; no link between the two is known here, and coincidence is possible.",
-        bundle.service, bundle.service
+        "{signal_name} of {there} {moved} at {onset}, {lead} before the trouble of {here} began. If {here} calls \
+         {there} or shares something with it, look there first. No link between the two is known here; it may be \
+         coincidence."
     );
     let evidence = vec![item.id.clone()];
     Some(hypothesis(Cause::Dependency, service, Some(signal), title, text, terms, evidence))

@@ -5,6 +5,8 @@
 
 mod bundle;
 mod citation;
+#[cfg(test)]
+mod claims;
 mod data;
 mod diagnosis;
 mod gather;

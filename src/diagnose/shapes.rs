@@ -30,6 +30,7 @@ pub(super) struct Shape {
 pub(super) struct Expectation {
     pub(super) kind: Kind,
     pub(super) if_up: f64,
+    /// Where the symptom is a lost series, also if that signal is lost with it.
     pub(super) if_down: f64,
     pub(super) if_steady: f64,
 }
@@ -53,9 +54,8 @@ pub(super) const SHAPES: &[Shape] = &[
         bits: 0.0,
         expects: &[when(Kind::Traffic, -0.5, 0.0, 0.5), when(Kind::Latency, -0.5, 0.5, 0.5)],
         title: "The service itself fails",
-        meaning: "Errors without more load usually follow a deployment, a configuration change, an expired \
-                  credential or a defect that new input has reached: look at what changed just before the onset, \
-                  then at the error text.",
+        meaning: "The usual reasons are a deployment, a configuration change, an expired credential, or a defect \
+                  that new input has reached. Look at what changed just before the onset, then at the error text.",
     },
     Shape {
         kind: Some(Kind::Errors),
@@ -78,7 +78,8 @@ pub(super) const SHAPES: &[Shape] = &[
             when(Kind::Memory, 1.0, 0.0, 0.0),
         ],
         title: "Overload",
-        meaning: "A service that sheds load answers with errors while a resource or a pool is full.",
+        meaning: "A service that is full answers with errors. Compare the traffic with what it has handled before, \
+                  and processor, memory and pools with their limits.",
     },
     Shape {
         kind: Some(Kind::Errors),
@@ -100,8 +101,8 @@ pub(super) const SHAPES: &[Shape] = &[
             when(Kind::Errors, 0.5, 0.0, 0.0),
         ],
         title: "It waits for something",
-        meaning: "Slow answers while the processor and the traffic are as usual mean that requests wait: for a \
-                  database, a downstream service, a lock or a connection pool.",
+        meaning: "Requests that wait are slow without using the processor. Look at the database, downstream \
+                  services, locks and connection pools; a trace of a slow request shows where it waits.",
     },
     Shape {
         kind: Some(Kind::Latency),
@@ -114,7 +115,7 @@ pub(super) const SHAPES: &[Shape] = &[
             when(Kind::Traffic, 1.0, -0.5, -0.5),
         ],
         title: "Overload",
-        meaning: "Answers slow down as a resource fills up: compare the traffic with what this service has handled \
+        meaning: "Answers slow down as a resource fills up. Compare the traffic with what this service has handled \
                   before, and its processor and memory with their limits.",
     },
     Shape {
@@ -133,8 +134,8 @@ pub(super) const SHAPES: &[Shape] = &[
         bits: 0.0,
         expects: &[when(Kind::Errors, -0.5, 0.0, 0.5), when(Kind::Latency, -0.5, 0.0, 0.5)],
         title: "More demand",
-        meaning: "More requests than usual: a campaign, a batch job, a crawler or a client that misbehaves. See who \
-                  sends them, and whether the capacity holds.",
+        meaning: "The usual reasons are a campaign, a batch job, a crawler, or a client that misbehaves. See who \
+                  sends the requests, and whether the capacity holds.",
     },
     Shape {
         kind: Some(Kind::Traffic),
@@ -152,8 +153,7 @@ pub(super) const SHAPES: &[Shape] = &[
         bits: 0.0,
         expects: &[when(Kind::Errors, -1.0, 0.0, 0.5), when(Kind::Latency, -0.5, 0.0, 0.5)],
         title: "Less demand reaches it",
-        meaning: "Fewer requests while the service is otherwise well: look upstream, at routing, load balancers, \
-                  DNS and the clients.",
+        meaning: "If the service is otherwise well, look upstream: at routing, load balancers, DNS and the clients.",
     },
     Shape {
         kind: Some(Kind::Traffic),
@@ -171,8 +171,8 @@ pub(super) const SHAPES: &[Shape] = &[
         bits: 0.0,
         expects: &[when(Kind::Traffic, -1.5, 0.5, 0.5), when(Kind::Memory, 0.5, 0.0, 0.0)],
         title: "Work that the load does not explain",
-        meaning: "Processor time without more requests: a loop, garbage collection, a costly query or input, a \
-                  background job, or a noisy neighbour. Take a profile while it lasts.",
+        meaning: "The usual reasons are a loop, garbage collection, a costly query or input, a background job, or a \
+                  noisy neighbour. Take a profile while it lasts.",
     },
     Shape {
         kind: Some(Kind::Cpu),
@@ -181,7 +181,7 @@ pub(super) const SHAPES: &[Shape] = &[
         bits: -0.5,
         expects: &[when(Kind::Traffic, 2.0, -1.0, -1.5)],
         title: "More demand",
-        meaning: "The processor follows the traffic.",
+        meaning: "If the traffic rose too, the processor only follows it. See who sends the requests.",
     },
     Shape {
         kind: Some(Kind::Cpu),
@@ -190,7 +190,7 @@ pub(super) const SHAPES: &[Shape] = &[
         bits: 0.0,
         expects: &[when(Kind::Traffic, -0.5, 1.5, -0.5)],
         title: "Less demand reaches it",
-        meaning: "The processor follows the traffic.",
+        meaning: "If the traffic fell too, the processor only follows it. Look upstream.",
     },
     Shape {
         kind: Some(Kind::Cpu),
@@ -199,17 +199,17 @@ pub(super) const SHAPES: &[Shape] = &[
         bits: -0.5,
         expects: &[when(Kind::Latency, 1.5, 0.0, -0.5), when(Kind::Errors, 0.5, 0.0, 0.0)],
         title: "It waits for something",
-        meaning: "A service that waits does not compute.",
+        meaning: "A service that waits does not compute. Look at the database and downstream services.",
     },
     Shape {
         kind: Some(Kind::Memory),
         side: ShapeSide::Up,
         cause: Cause::Memory,
         bits: 0.0,
-        expects: &[when(Kind::Traffic, -0.5, 0.5, 0.5), when(Kind::Cpu, 0.0, 0.0, 0.0)],
+        expects: &[when(Kind::Traffic, -0.5, 0.5, 0.5)],
         title: "Memory grows by itself",
-        meaning: "Memory without more requests: a leak, a cache without a bound, a large input or result held in \
-                  memory. Compare it with the limit to see how long is left, and take a heap profile.",
+        meaning: "The usual reasons are a leak, a cache without a bound, or a large input or result. Compare it with \
+                  the limit to see how long is left, and take a heap profile.",
     },
     Shape {
         kind: Some(Kind::Memory),
@@ -218,7 +218,7 @@ pub(super) const SHAPES: &[Shape] = &[
         bits: -0.5,
         expects: &[when(Kind::Traffic, 2.0, -0.5, -1.0)],
         title: "More demand",
-        meaning: "Each request in flight holds memory.",
+        meaning: "Each request in flight holds memory. See who sends the requests.",
     },
     Shape {
         kind: Some(Kind::Memory),
@@ -237,8 +237,8 @@ pub(super) const SHAPES: &[Shape] = &[
         bits: 0.0,
         expects: &[when(Kind::Traffic, -1.0, 0.5, -0.5), when(Kind::Errors, 0.5, 0.5, -0.5)],
         title: "The service, or what measures it, is gone",
-        meaning: "The query still answers for others but has no samples here: the target is down, is no longer \
-                  scraped, or its labels changed. Check `up` and the target list before believing that all is well.",
+        meaning: "The query is answered, but without this series: the target is down, is no longer scraped, or its \
+                  labels changed. Check `up` and the target list before believing that all is well.",
     },
     Shape {
         kind: Some(Kind::Other),
@@ -247,7 +247,7 @@ pub(super) const SHAPES: &[Shape] = &[
         bits: 0.0,
         expects: &[],
         title: "Higher than it has been",
-        meaning: "Nothing more is known about what this signal means; give it a `kind` in the config if one fits.",
+        meaning: "What this signal measures is not known here. Give it a `kind` in the config if one fits.",
     },
     Shape {
         kind: Some(Kind::Other),
@@ -256,7 +256,7 @@ pub(super) const SHAPES: &[Shape] = &[
         bits: 0.0,
         expects: &[],
         title: "Lower than it has been",
-        meaning: "Nothing more is known about what this signal means; give it a `kind` in the config if one fits.",
+        meaning: "What this signal measures is not known here. Give it a `kind` in the config if one fits.",
     },
     Shape {
         kind: Some(Kind::Errors),

@@ -6,6 +6,9 @@ mod event;
 mod input;
 mod settings;
 mod step;
+#[cfg(test)]
+mod tests;
+mod troubles;
 
 pub use self::event::{CapturedSeries, Event, Happening, Stream, SystemEvent};
 pub use self::input::{Answer, Command, Effect, Input, Reply, Restored};

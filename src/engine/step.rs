@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::event::{CapturedSeries, Event, Stream, SystemEvent};
+use super::event::{Event, Stream};
 use super::input::{Command, Effect, Input, Restored};
 use super::settings::Settings;
-use crate::correlate::{self, Placement};
-use crate::detect::{Detect, Finding, Restart, SeriesView, Tally, What};
+use crate::detect::{Detect, SeriesView, Tally, What};
 use crate::diagnose::{Cause, PastIncident};
 use crate::id::IncidentId;
-use crate::incident::{self, Ended, Incident, Member, MemberState, Opening, Requester, Source, Trouble};
-use crate::series::{SeriesKey, Service, SignalName};
+use crate::incident::{self, Incident, Phase, Requester, Trouble};
+use crate::series::{Service, SignalName};
 use crate::time::Timestamp;
 
 /// So many resolved incidents stay at hand, for questions about them and for answers that come late.
@@ -22,8 +21,6 @@ const RECENT_MAX: usize = 128;
 const PAST_MAX: usize = 512;
 /// After the start, a diagnosis waits at most so long for signals that have not been judged yet.
 const AWAIT_SIGNALS_MAX: Duration = Duration::from_secs(30);
-/// Below so many series, losing most of a signal is no sign of a broken source.
-const SOURCE_SERIES_MIN: usize = 4;
 
 /// The pure heart of the agent.
 #[derive(Debug, Clone)]
@@ -37,6 +34,9 @@ pub struct Engine {
     first_muted_until: Timestamp,
     judged_through: BTreeMap<SignalName, Timestamp>,
     pub(super) open: IndexMap<IncidentId, Incident>,
+    /// The open incidents of each service, in the order in which they opened: whoever asks about one series looks at
+    /// these, not at all.
+    of_service: BTreeMap<Service, Vec<IncidentId>>,
     pub(super) recent: VecDeque<Incident>,
     pub(super) past: VecDeque<PastIncident>,
     /// The question that is out, by incident: the revision that it was asked at.
@@ -45,8 +45,10 @@ pub struct Engine {
     /// The first hypothesis of the newest diagnosis.
     pub(super) causes: BTreeMap<IncidentId, Cause>,
     /// Incidents whose diagnosis no longer covers all that is known.
-    stale: BTreeSet<IncidentId>,
-    degraded: BTreeSet<SignalName>,
+    pub(super) stale: BTreeSet<IncidentId>,
+    /// Incidents that changed in this slot and whose severity is due at its end, once for all that changed.
+    pub(super) unassessed: BTreeSet<IncidentId>,
+    pub(super) degraded: BTreeSet<SignalName>,
 }
 
 impl Engine {
@@ -55,13 +57,12 @@ impl Engine {
     pub fn new(settings: Settings, restored: Restored, first_muted_until: Timestamp) -> Self {
         let detect = Detect::new(settings.signals.iter().cloned());
         let awaited = settings.signals.iter().map(|(signal, _)| signal.clone()).collect();
-        // A question that was out when the agent stopped is lost: it is asked again.
-        let stale = if settings.questions_per_incident > 0 {
-            restored.open.iter().map(|incident| incident.id).collect()
-        } else {
-            BTreeSet::new()
+        // A question that was out when the agent stopped is lost: it is asked again. So is a diagnosis that was due.
+        let is_due = |incident: &&Incident| {
+            settings.questions_per_incident > 0 || !matches!(incident.phase, Phase::Diagnosed { .. })
         };
-        Self {
+        let stale = restored.open.iter().filter(is_due).map(|incident| incident.id).collect();
+        let mut engine = Self {
             settings,
             detect,
             began: None,
@@ -69,15 +70,21 @@ impl Engine {
             muted_until: restored.judged_through.clone(),
             first_muted_until,
             judged_through: restored.judged_through,
-            open: restored.open.into_iter().map(|incident| (incident.id, incident)).collect(),
+            open: IndexMap::new(),
+            of_service: BTreeMap::new(),
             recent: VecDeque::new(),
             past: restored.past.into(),
             asked: BTreeMap::new(),
             questions: BTreeMap::new(),
             causes: BTreeMap::new(),
             stale,
+            unassessed: BTreeSet::new(),
             degraded: BTreeSet::new(),
+        };
+        for incident in restored.open {
+            engine.hold(incident);
         }
+        engine
     }
 
     /// Takes one input. `now` never goes back.
@@ -123,13 +130,13 @@ impl Engine {
         self.judged_through.get(signal).copied()
     }
 
-    fn muted(&self, signal: &SignalName) -> Timestamp {
+    pub(super) fn muted(&self, signal: &SignalName) -> Timestamp {
         self.muted_until.get(signal).copied().unwrap_or(self.first_muted_until)
     }
 
     fn close(&mut self, now: Timestamp, signal: &SignalName, through: Timestamp, effects: &mut Vec<Effect>) {
         let findings = self.detect.close(signal, through, self.muted(signal));
-        let source_is_degraded = self.watch_source(now, signal, effects);
+        let source_is_degraded = self.watch_source(now, signal, &findings, effects);
         for finding in findings {
             match &finding.what {
                 What::Anomalous(anomaly) => {
@@ -144,18 +151,23 @@ impl Engine {
                     self.trouble_that_passed(now, &finding, *anomaly, effects);
                     self.absorb(now, &finding, effects);
                 }
-                What::Returned => self.absorb(now, &finding, effects),
+                What::Returned => {
+                    self.absorb(now, &finding, effects);
+                }
                 What::Restarted(restart) => self.restarted(now, &finding, *restart, effects),
             }
         }
         if through > self.muted(signal) {
             self.reconcile(now, signal, effects);
         }
+        for id in std::mem::take(&mut self.unassessed) {
+            self.reassess(now, id, effects);
+        }
         self.awaited.remove(signal);
-        self.diagnose_stale(now, effects);
         self.tick(now, effects);
-        let before = self.judged_through.insert(signal.clone(), through);
-        if before != Some(through) {
+        // A step once judged is final: history that is read again does not take it back.
+        if self.judged_through.get(signal).is_none_or(|before| *before < through) {
+            self.judged_through.insert(signal.clone(), through);
             effects.push(Effect::Advance { signal: signal.clone(), through });
         }
     }
@@ -168,157 +180,6 @@ impl Engine {
             for id in std::mem::take(&mut self.stale) {
                 self.diagnose(now, id, Requester::Pipeline, effects);
             }
-        }
-    }
-
-    /// Notes the moment at which most series of a signal are gone: that is a fault of the source, and one event.
-    fn watch_source(&mut self, now: Timestamp, signal: &SignalName, effects: &mut Vec<Effect>) -> bool {
-        let tallies = self.detect.tallies();
-        let Some((_, tally)) = tallies.iter().find(|(name, _)| name == signal) else { return false };
-        let is_degraded = tally.series >= SOURCE_SERIES_MIN && tally.lost * 2 > tally.series;
-        if !is_degraded {
-            self.degraded.remove(signal);
-        } else if self.degraded.insert(signal.clone()) {
-            let degraded = SystemEvent::SourceDegraded {
-                signal: signal.clone(),
-                lost: tally.lost,
-                tracked: tally.series,
-            };
-            self.record(now, Stream::System, Event::System(degraded), effects);
-        }
-        is_degraded
-    }
-
-    /// A series is in trouble: it is known, or it joins an incident, or it opens one.
-    fn trouble(&mut self, now: Timestamp, finding: &Finding, trouble: Trouble, effects: &mut Vec<Effect>) {
-        if self.active_incident_of(&finding.key, &trouble).is_some() {
-            self.absorb(now, finding, effects);
-            return;
-        }
-        let key = &finding.key;
-        let known = |incident: &Incident| incident.holds(key.hash, &trouble);
-        if self.open.values().any(known) || self.recent.iter().any(known) {
-            return;
-        }
-        let candidates = self.open.values().map(|incident| correlate::Open {
-            id: incident.id,
-            service: incident.service.clone(),
-            last_active: incident.last_active(now),
-        });
-        let placement = correlate::place(finding, trouble.onset(), candidates, &self.settings.correlate);
-        let member = Member { key: key.clone(), kind: finding.kind, trouble, state: MemberState::Active };
-        match placement {
-            Placement::Joins(id) => {
-                self.record(
-                    now,
-                    Stream::Incident(id),
-                    Event::Incident(incident::Event::Joined { member }),
-                    effects,
-                );
-                self.reassess(now, id, effects);
-                self.stale.insert(id);
-            }
-            Placement::Opens => self.open(now, finding, member, effects),
-        }
-    }
-
-    /// An anomaly that opened and ended within one slot is told all the same.
-    fn trouble_that_passed(
-        &mut self,
-        now: Timestamp,
-        finding: &Finding,
-        anomaly: crate::detect::Anomaly,
-        effects: &mut Vec<Effect>,
-    ) {
-        if anomaly.detected_at > self.muted(&finding.key.signal) {
-            self.trouble(now, finding, Trouble::Deviation(anomaly), effects);
-        }
-    }
-
-    fn open(&mut self, now: Timestamp, finding: &Finding, member: Member, effects: &mut Vec<Effect>) {
-        let opening =
-            Opening { fingerprint: correlate::fingerprint(finding), source: Source::Detector, member };
-        let service = opening.member.key.service.clone();
-        let event = opening.event(&self.settings.incident);
-        let Some(incident) = Incident::from_opening(now, &event) else { return };
-        let id = incident.id;
-        // The same onset of the same series is the same incident: it was judged before a restart.
-        if self.past.iter().any(|past| past.incident == id) {
-            return;
-        }
-        self.open.insert(id, incident);
-        effects.push(Effect::record(now, Stream::Incident(id), Event::Incident(event)));
-        let captured = Event::Captured(self.capture(&service));
-        self.record(now, Stream::Incident(id), captured, effects);
-        self.stale.insert(id);
-    }
-
-    fn capture(&self, service: &Service) -> Vec<CapturedSeries> {
-        let captured = |view: SeriesView| CapturedSeries {
-            signal: view.key.signal.clone(),
-            labels: view.key.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-            points: view.recent,
-        };
-        self.detect.of_service(service).into_iter().map(captured).collect()
-    }
-
-    /// The open incident in which a series is in this sort of trouble.
-    fn active_incident_of(&self, key: &SeriesKey, trouble: &Trouble) -> Option<IncidentId> {
-        let is_it = |member: &Member| {
-            member.key.hash == key.hash
-                && matches!(
-                    (&member.trouble, trouble),
-                    (Trouble::Deviation(_), Trouble::Deviation(_))
-                        | (Trouble::Lost { .. }, Trouble::Lost { .. })
-                )
-        };
-        self.open.values().find(|incident| incident.active().any(is_it)).map(|incident| incident.id)
-    }
-
-    fn absorb(&mut self, now: Timestamp, finding: &Finding, effects: &mut Vec<Effect>) {
-        let changes: Vec<(IncidentId, Vec<incident::Event>)> =
-            self.open.values().map(|incident| (incident.id, incident.absorb(finding))).collect();
-        for (id, events) in changes.into_iter().filter(|(_, events)| !events.is_empty()) {
-            for event in events {
-                self.record(now, Stream::Incident(id), Event::Incident(event), effects);
-            }
-            self.reassess(now, id, effects);
-        }
-    }
-
-    fn restarted(&mut self, now: Timestamp, finding: &Finding, restart: Restart, effects: &mut Vec<Effect>) {
-        let held = self.open.values().any(|incident| !incident.absorb(finding).is_empty());
-        if held {
-            self.absorb(now, finding, effects);
-        } else if matches!(restart, Restart::Adopted { .. }) {
-            let event = SystemEvent::BaselineRestarted {
-                signal: finding.key.signal.clone(),
-                series: finding.key.to_string(),
-                restart,
-            };
-            self.record(now, Stream::System, Event::System(event), effects);
-        }
-    }
-
-    /// Ends members that detection does not know to be in trouble: after a restart, history may show them otherwise.
-    fn reconcile(&mut self, now: Timestamp, signal: &SignalName, effects: &mut Vec<Effect>) {
-        let mut ends = Vec::new();
-        for incident in self.open.values() {
-            for member in incident.active().filter(|member| member.key.signal == *signal) {
-                let because =
-                    match (self.detect.state_of(&member.key), &member.trouble) {
-                        (Some((Some(_), _)), Trouble::Deviation(_))
-                        | (Some((_, true)), Trouble::Lost { .. }) => None,
-                        (Some(_), _) => Some(Ended::NotInHistory),
-                        // Not seen since the restart. It may only be late; after a day it is gone for good.
-                        (None, trouble) => (now.since(trouble.until()) > crate::detect::FORGET_AFTER)
-                            .then_some(Ended::Forgotten),
-                    };
-                ends.extend(because.map(|because| (incident.id, incident.end(member, because))));
-            }
-        }
-        for (id, event) in ends {
-            self.record(now, Stream::Incident(id), Event::Incident(event), effects);
         }
     }
 
@@ -359,8 +220,26 @@ impl Engine {
         }
     }
 
+    /// Takes an incident among the open ones.
+    pub(super) fn hold(&mut self, incident: Incident) {
+        self.of_service.entry(incident.service.clone()).or_default().push(incident.id);
+        self.open.insert(incident.id, incident);
+    }
+
+    /// The open incidents of a service, in the order in which they opened.
+    pub(super) fn open_of(&self, service: &Service) -> impl Iterator<Item = &Incident> {
+        let ids = self.of_service.get(service).map(Vec::as_slice).unwrap_or_default();
+        ids.iter().filter_map(|id| self.open.get(id))
+    }
+
     fn retire(&mut self, now: Timestamp, id: IncidentId) {
         let Some(incident) = self.open.shift_remove(&id) else { return };
+        if let Some(ids) = self.of_service.get_mut(&incident.service) {
+            ids.retain(|open| *open != id);
+            if ids.is_empty() {
+                self.of_service.remove(&incident.service);
+            }
+        }
         let mut signals: Vec<SignalName> =
             incident.members.iter().map(|member| member.key.signal.clone()).collect();
         signals.sort();

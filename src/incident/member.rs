@@ -106,6 +106,12 @@ pub enum Ended {
 }
 
 impl Ended {
+    /// Whether a trouble can end like this. Of a series that stopped while it was outside its band, and has samples
+    /// again, only the loss is over.
+    pub(super) fn ends(&self, trouble: &Trouble) -> bool {
+        !matches!((self, trouble), (Self::Returned, Trouble::Deviation(_)))
+    }
+
     /// The word for it in API and log.
     pub fn as_str(&self) -> &'static str {
         match self {

@@ -2,6 +2,8 @@
 //! is what the events make of it.
 #![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm, clippy::indexing_slicing))]
 
+#[cfg(test)]
+mod claims;
 mod event;
 mod member;
 mod severity;

@@ -183,14 +183,15 @@ impl Incident {
             Event::Opened { .. } => {}
             Event::Joined { member } => self.members.push(member.clone()),
             Event::Worsened { series, peak_score, peak_value, until } => {
-                for member in self.members.iter_mut().filter(|member| member.key.hash == *series) {
+                // What has ended keeps its course: one series can be in trouble twice.
+                for member in self.active_mut(*series) {
                     member.raise(*peak_score, *peak_value, *until);
                 }
             }
             Event::MemberEnded { series, onset, until, peak_score, peak_value, because } => {
-                let ended =
-                    |member: &&mut Member| member.key.hash == *series && member.trouble.onset() == *onset;
-                for member in self.members.iter_mut().filter(ended) {
+                let is_it =
+                    |member: &&mut Member| member.trouble.onset() == *onset && because.ends(&member.trouble);
+                for member in self.active_mut(*series).filter(is_it) {
                     member.raise(*peak_score, *peak_value, *until);
                     member.state = MemberState::Ended { until: *until, because: *because };
                 }
@@ -242,9 +243,15 @@ impl Incident {
         self.members.iter().filter(|member| member.state == MemberState::Active)
     }
 
-    /// Whether this trouble of this series is in it already, ended or not.
+    /// Whether this trouble of this series is in it already, going on or seen to end. One that history did not show
+    /// after a restart, and that shows up after all, is none of these: it may join again.
     pub fn holds(&self, series: Fingerprint, trouble: &Trouble) -> bool {
-        self.members.iter().any(|member| member.key.hash == series && member.trouble.is_same_as(trouble))
+        let was_dropped = |member: &Member| match member.state {
+            MemberState::Active => false,
+            MemberState::Ended { because, .. } => because == Ended::NotInHistory,
+        };
+        let is_it = |member: &Member| member.key.hash == series && member.trouble.is_same_as(trouble);
+        self.members.iter().any(|member| is_it(member) && !was_dropped(member))
     }
 
     /// What a finding about a series that is active in this incident changes.
@@ -277,6 +284,11 @@ impl Incident {
         let was_seen = |because: &Ended| matches!(because, Ended::Recovered | Ended::Returned);
         let because = if ends.iter().any(was_seen) { Resolution::Recovered } else { Resolution::NothingLeft };
         Some(Event::Resolved { because })
+    }
+
+    fn active_mut(&mut self, series: Fingerprint) -> impl Iterator<Item = &mut Member> {
+        let is_active = |member: &&mut Member| member.state == MemberState::Active;
+        self.members.iter_mut().filter(move |member| member.key.hash == series).filter(is_active)
     }
 
     fn quiet_since(&self) -> Timestamp {

@@ -1,0 +1,8 @@
+//! What the engine claims, on small synthetic series: a step of 15 s, a slot a step.
+
+mod answers;
+mod incidents;
+mod properties;
+mod restored;
+mod source;
+mod story;

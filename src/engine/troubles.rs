@@ -1,0 +1,213 @@
+//! What a finding does to the incidents: it is known, it joins one, it opens one, or it ends a part of one.
+
+use super::event::{CapturedSeries, Event, Stream, SystemEvent};
+use super::input::Effect;
+use super::step::Engine;
+use crate::correlate::{self, Placement};
+use crate::detect::{Anomaly, FORGET_AFTER, Finding, Restart, SeriesView, What};
+use crate::id::IncidentId;
+use crate::incident::{self, Ended, Incident, Member, MemberState, Opening, Source, Trouble};
+use crate::series::{SeriesKey, Service, SignalName};
+use crate::time::Timestamp;
+
+/// Below so many series, losing most of a signal is no sign of a broken source.
+const SOURCE_SERIES_MIN: usize = 4;
+
+impl Engine {
+    /// Notes the moment at which most series of a signal are gone, over more than one service: that is a fault of the
+    /// source, and one event. Where all that is gone belongs to one service, it is that service's incident.
+    pub(super) fn watch_source(
+        &mut self,
+        now: Timestamp,
+        signal: &SignalName,
+        findings: &[Finding],
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let Some((lost, tracked)) = self.mass_loss(signal, findings) else {
+            self.degraded.remove(signal);
+            return false;
+        };
+        if self.degraded.insert(signal.clone()) {
+            let degraded = SystemEvent::SourceDegraded { signal: signal.clone(), lost, tracked };
+            self.record(now, Stream::System, Event::System(degraded), effects);
+        }
+        true
+    }
+
+    /// How many series are lost, of how many, where that is most of them. All series are counted only where it may be.
+    fn mass_loss(&self, signal: &SignalName, findings: &[Finding]) -> Option<(usize, usize)> {
+        let lost = || findings.iter().filter(|finding| matches!(finding.what, What::Lost { .. }));
+        let first = lost().next()?;
+        let count = lost().count();
+        if count * 2 <= SOURCE_SERIES_MIN || lost().all(|other| other.key.service == first.key.service) {
+            return None;
+        }
+        let (_, tally) = self.detect.tallies().into_iter().find(|(name, _)| name == signal)?;
+        (tally.series >= SOURCE_SERIES_MIN && count * 2 > tally.series).then_some((count, tally.series))
+    }
+
+    /// A series is in trouble: it is known, or it joins an incident, or it opens one.
+    pub(super) fn trouble(
+        &mut self,
+        now: Timestamp,
+        finding: &Finding,
+        trouble: Trouble,
+        effects: &mut Vec<Effect>,
+    ) {
+        let key = &finding.key;
+        if self.is_active(key, &trouble) {
+            self.absorb(now, finding, effects);
+            return;
+        }
+        let mut lately = self.recent.iter().filter(|incident| incident.service == key.service);
+        let known = |incident: &Incident| incident.holds(key.hash, &trouble);
+        if self.open_of(&key.service).any(known) || lately.any(known) {
+            return;
+        }
+        let candidates = self.open_of(&key.service).map(|incident| correlate::Open {
+            id: incident.id,
+            service: incident.service.clone(),
+            last_active: incident.last_active(now),
+        });
+        let placement = correlate::place(finding, trouble.onset(), candidates, &self.settings.correlate);
+        let member = Member { key: key.clone(), kind: finding.kind, trouble, state: MemberState::Active };
+        match placement {
+            Placement::Joins(id) => {
+                let joined = Event::Incident(incident::Event::Joined { member });
+                self.record(now, Stream::Incident(id), joined, effects);
+                self.unassessed.insert(id);
+                self.stale.insert(id);
+            }
+            Placement::Opens => self.open(now, finding, member, effects),
+        }
+    }
+
+    /// An anomaly that opened and ended within one slot is told all the same.
+    pub(super) fn trouble_that_passed(
+        &mut self,
+        now: Timestamp,
+        finding: &Finding,
+        anomaly: Anomaly,
+        effects: &mut Vec<Effect>,
+    ) {
+        if anomaly.detected_at > self.muted(&finding.key.signal) {
+            self.trouble(now, finding, Trouble::Deviation(anomaly), effects);
+        }
+    }
+
+    fn open(&mut self, now: Timestamp, finding: &Finding, member: Member, effects: &mut Vec<Effect>) {
+        let opening =
+            Opening { fingerprint: correlate::fingerprint(finding), source: Source::Detector, member };
+        let service = opening.member.key.service.clone();
+        let event = opening.event(&self.settings.incident);
+        let Some(incident) = Incident::from_opening(now, &event) else { return };
+        let id = incident.id;
+        // The same onset of the same series is the same incident: it was judged before a restart.
+        if self.open.contains_key(&id) || self.past.iter().any(|past| past.incident == id) {
+            return;
+        }
+        self.hold(incident);
+        effects.push(Effect::record(now, Stream::Incident(id), Event::Incident(event)));
+        let captured = Event::Captured(self.capture(&service));
+        self.record(now, Stream::Incident(id), captured, effects);
+        self.stale.insert(id);
+    }
+
+    fn capture(&self, service: &Service) -> Vec<CapturedSeries> {
+        let captured = |view: SeriesView| CapturedSeries {
+            signal: view.key.signal.clone(),
+            labels: view.key.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            points: view.recent,
+        };
+        self.detect.of_service(service).into_iter().map(captured).collect()
+    }
+
+    /// Whether a series is in this sort of trouble in an open incident.
+    fn is_active(&self, key: &SeriesKey, trouble: &Trouble) -> bool {
+        let is_it = |member: &Member| {
+            member.key.hash == key.hash
+                && matches!(
+                    (&member.trouble, trouble),
+                    (Trouble::Deviation(_), Trouble::Deviation(_))
+                        | (Trouble::Lost { .. }, Trouble::Lost { .. })
+                )
+        };
+        self.open_of(&key.service).any(|incident| incident.active().any(is_it))
+    }
+
+    /// Takes a finding into the incidents in which its series is active, and says whether there was one to change.
+    pub(super) fn absorb(&mut self, now: Timestamp, finding: &Finding, effects: &mut Vec<Effect>) -> bool {
+        let open = self.open_of(&finding.key.service);
+        let changes: Vec<(IncidentId, incident::Event)> = open
+            .flat_map(|incident| incident.absorb(finding).into_iter().map(|event| (incident.id, event)))
+            .collect();
+        let any = !changes.is_empty();
+        for (id, event) in changes {
+            self.record(now, Stream::Incident(id), Event::Incident(event), effects);
+            self.unassessed.insert(id);
+        }
+        any
+    }
+
+    pub(super) fn restarted(
+        &mut self,
+        now: Timestamp,
+        finding: &Finding,
+        restart: Restart,
+        effects: &mut Vec<Effect>,
+    ) {
+        let is_held = self.absorb(now, finding, effects);
+        if !is_held && matches!(restart, Restart::Adopted { .. }) {
+            let event = SystemEvent::BaselineRestarted {
+                signal: finding.key.signal.clone(),
+                series: finding.key.to_string(),
+                restart,
+            };
+            self.record(now, Stream::System, Event::System(event), effects);
+        }
+    }
+
+    /// Ends members that detection does not know to be in trouble: after a restart, history may show them otherwise.
+    pub(super) fn reconcile(&mut self, now: Timestamp, signal: &SignalName, effects: &mut Vec<Effect>) {
+        let mut ends = Vec::new();
+        for incident in self.open.values() {
+            for member in incident.active().filter(|member| member.key.signal == *signal) {
+                let because = self.why_over(now, member);
+                ends.extend(because.map(|because| (incident.id, incident.end(member, because))));
+            }
+        }
+        for (id, event) in ends {
+            self.record(now, Stream::Incident(id), Event::Incident(event), effects);
+        }
+    }
+
+    fn why_over(&self, now: Timestamp, member: &Member) -> Option<Ended> {
+        match (self.detect.state_of(&member.key), &member.trouble) {
+            (Some((Some(_), _)), Trouble::Deviation(_)) | (Some((_, true)), Trouble::Lost { .. }) => None,
+            (Some(_), Trouble::Deviation(_)) => Some(Ended::NotInHistory),
+            // History may be too short for a baseline, and so for a loss. Only a sample shows that it came back.
+            (Some(_), Trouble::Lost { last_seen, .. }) => {
+                self.last_sample(&member.key).is_some_and(|at| at > *last_seen).then_some(Ended::NotInHistory)
+            }
+            // Not seen since the restart. It may only be late; after a day it is gone for good.
+            (None, trouble) => {
+                (now.since(self.last_known(member, trouble)) > FORGET_AFTER).then_some(Ended::Forgotten)
+            }
+        }
+    }
+
+    /// When a series was last known to have been there. The log does not follow a deviation that goes on, so until the
+    /// restart it counts as known.
+    fn last_known(&self, member: &Member, trouble: &Trouble) -> Timestamp {
+        match trouble {
+            Trouble::Deviation(anomaly) => anomaly.until.max(self.muted(&member.key.signal)),
+            Trouble::Lost { detected_at, .. } => *detected_at,
+        }
+    }
+
+    fn last_sample(&self, key: &SeriesKey) -> Option<Timestamp> {
+        let views = self.detect.of_service(&key.service);
+        let view = views.iter().find(|view| view.key.hash == key.hash)?;
+        view.recent.last().map(|(at, _)| *at)
+    }
+}
