@@ -25,12 +25,19 @@ fn a_second_signal_joins_and_raises_severity_and_is_diagnosed_anew() {
 }
 
 #[test]
-fn two_signals_of_one_slot_are_assessed_and_diagnosed_once() {
-    let faults = [fault("shop", "error_rate", 30..50, 900.0), fault("shop", "latency_p95", 30..50, 900.0)];
-    let world = World { signals: &["error_rate"], ..World::shop(faults.clone()) };
-    let mut story = Story::warm(World { services: &["shop", "cart"], ..world });
+fn what_joins_in_one_slot_is_diagnosed_once() {
+    let pods: &[&str] = &["shop/1", "shop/2", "shop/3"];
+    let faults: Vec<_> = pods.iter().map(|pod| fault(pod, "error_rate", 30..50, 900.0)).collect();
+    let mut story = Story::warm(World { services: pods, signals: &["error_rate"], faults });
     story.play(WARM..35);
-    assert_eq!(story.log().iter().filter(|line| line.starts_with("requested")).count(), 1);
+    story.check(&[
+        "opened shop error_rate P2",
+        "captured 3",
+        "joined error_rate",
+        "joined error_rate",
+        "requested 1",
+        "diagnosed 1",
+    ]);
 }
 
 #[test]

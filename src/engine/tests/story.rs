@@ -46,7 +46,7 @@ pub(super) fn fault(
     Fault { service, signal, slots, value: value.into() }
 }
 
-/// All that is measured, and what goes wrong with it.
+/// All that is measured, and what goes wrong with it. `shop/1` is a series of its own of the service `shop`.
 #[derive(Debug, Clone)]
 pub(super) struct World {
     pub(super) services: &'static [&'static str],
@@ -74,8 +74,9 @@ impl World {
     pub(super) fn batch(&self, signal: &str, slots: Range<i64>) -> Batch {
         let mut batch = Batch::new(SignalName::new(signal));
         for service in self.services {
-            let labels = Labels::new([("service", *service)]);
-            let key = SeriesKey::new(SignalName::new(signal), Service::new(service), labels);
+            let (name, pod) = service.split_once('/').unwrap_or((service, ""));
+            let labels = Labels::new([("service", name), ("pod", pod)]);
+            let key = SeriesKey::new(SignalName::new(signal), Service::new(name), labels);
             batch.begin_row(Arc::new(key));
             for slot in slots.clone() {
                 if let Some(value) = self.value(service, signal, slot) {
