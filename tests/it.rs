@@ -14,7 +14,7 @@ mod it {
     pub(crate) mod command_line;
     pub(crate) mod history;
     pub(crate) mod kill;
-    pub(crate) mod model;
+    pub(crate) mod llm;
     pub(crate) mod outage;
     pub(crate) mod prometheus;
     pub(crate) mod support;
