@@ -36,6 +36,8 @@ pub struct Settings {
 
 /// After the last cycle, a fault that has just begun may go on, be polled and be judged: 45 s, a poll, a sample.
 const LAST_FAULT: Duration = Duration::from_secs(90);
+/// Of so many newest incidents it looks for those that are new.
+const NEWEST: u32 = 20;
 /// How often the demo looks for new incidents, in real time.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -65,18 +67,30 @@ pub async fn run(
         cancel.clone(),
     );
     let watched = async {
-        let app = App::start(&config, clock.clone()).await?;
-        show.line(&format!("demo-service {source}    agent {}", app.url()));
-        let card = watch(&app, &world, settings, &clock, show, stop).await;
-        app.stop().await?;
+        let card = run_agent(&config, &world, settings, &clock, show, stop).await;
+        // However the agent ended, the other half ends with it.
         cancel.cancel();
         card
     };
     let (served, card) = tokio::join!(service, watched);
-    cancel.cancel();
     let card = card?;
     served.context("demo-service")?;
     Ok(card)
+}
+
+async fn run_agent(
+    config: &Config,
+    world: &World,
+    settings: &Settings,
+    clock: &Clock,
+    show: Show,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<ScoreCard> {
+    let app = App::start(config, clock.clone()).await?;
+    show.line(&format!("agent: {}    five services with known faults: {}", app.url(), config.source.url));
+    let card = watch(&app, world, settings, clock, show, stop).await;
+    app.stop().await?;
+    card
 }
 
 fn demo_config(settings: &Settings, source: &str, folder: &TemporaryFolder) -> anyhow::Result<Config> {
@@ -110,11 +124,11 @@ async fn watch(
     loop {
         let now = clock.now();
         let status = app.handle.status();
-        for (incident, _) in incidents(app).await? {
-            if !known.contains(&incident.id) && incident.revisions > 0 {
-                known.push(incident.id);
-                show.incident(&incident, app.store.diagnosis(incident.id, None).await?.as_ref());
+        for id in new_incidents(app, &known).await? {
+            if let Some(incident) = app.store.incident(id).await? {
+                show.incident(&incident, app.store.diagnosis(id, None).await?.as_ref());
             }
+            known.push(id);
         }
         let done = end.is_some_and(|end| now >= end.plus(LAST_FAULT));
         progress(&progress_line(&status, known.len(), from, now, end));
@@ -128,7 +142,9 @@ async fn watch(
         }
     }
     progress("");
-    let until = end.unwrap_or_else(|| clock.now().minus(LAST_FAULT).max(from)).min(clock.now());
+    // Stopped before its end, it answers only for faults that have had their time.
+    let answered = clock.now().minus(LAST_FAULT).max(from);
+    let until = end.map_or(answered, |end| end.min(answered));
     let watch = Watch { speed: settings.speed, seed: settings.seed, from, until };
     Ok(ScoreCard::score(world, watch, &incidents(app).await?))
 }
@@ -147,6 +163,14 @@ fn progress_line(
     let seconds = |span: Duration| format_duration(Duration::from_secs(span.as_secs()));
     let length = end.map_or(String::new(), |end| format!(" of {}", seconds(end.since(from))));
     format!("watching {series} series for {}{length}; incidents so far: {found}", seconds(now.since(from)))
+}
+
+/// Incidents that have a diagnosis and were not shown yet, the oldest first.
+async fn new_incidents(app: &App, known: &[IncidentId]) -> anyhow::Result<Vec<IncidentId>> {
+    let page = Page { limit: NEWEST, after: None };
+    let (rows, _) = app.store.incidents(&IncidentFilter::default(), page).await?;
+    let new = rows.into_iter().rev().filter(|row| row.hypothesis.is_some() && !known.contains(&row.id));
+    Ok(new.map(|row| row.id).collect())
 }
 
 /// Every incident so far with its first hypothesis, the oldest first.

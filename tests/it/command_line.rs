@@ -112,3 +112,12 @@ fn the_environment_stands_over_the_file_and_is_named_where_it_is_wrong() {
     assert_eq!(broken.status.code(), Some(1));
     assert!(text(&broken.stderr).contains("PORTENT__SIGNAL__UP__SIGMA"), "{}", text(&broken.stderr));
 }
+
+#[test]
+fn a_demo_whose_port_is_taken_says_so_and_ends() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = portent(&["demo", "--web.listen-address", &address]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains(&address), "{}", text(&output.stderr));
+}
