@@ -101,7 +101,8 @@ impl App {
         let Self { handle, store, supervisor, .. } = self;
         drop(handle);
         let has_ended = supervisor.stop(GRACE).await;
-        store.close().await;
+        // A disk that hangs does not hold up the end: what was acknowledged is written.
+        let _ = tokio::time::timeout(GRACE, store.close()).await;
         anyhow::ensure!(has_ended, "not everything ended within {} s", GRACE.as_secs());
         anyhow::ensure!(
             !supervisor.has_failed(),

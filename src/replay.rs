@@ -78,7 +78,7 @@ impl Replay {
                 }
             }
             (Event::Diagnosed(diagnosis), Some(replayed)) => {
-                replayed.incident.diagnosed(at, diagnosis.revision);
+                replayed.incident.diagnosed(at, diagnosis.revision, diagnosis.standing());
                 replayed.diagnoses.push(diagnosis.clone());
             }
             (Event::Diagnosed(_), None) | (Event::Captured(_) | Event::System(_), _) => {}

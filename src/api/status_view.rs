@@ -85,6 +85,9 @@ pub(super) struct SignalStatusView {
     judged_through_at: Option<String>,
     /// Its series by state.
     series: SeriesCountsView,
+    /// Whether most of its series have stopped at once, which looks like the source and not like the services; then none
+    /// of them opens an incident.
+    is_source_degraded: bool,
     /// Samples judged.
     judged_total: u64,
     /// Samples outside their band.
@@ -173,6 +176,7 @@ impl SignalStatusView {
             effective_sigma: info.plan.settings.effective_sigma(),
             judged_through_at: status.and_then(|status| status.judged_through).map(|at| at.to_string()),
             series: (&tally).into(),
+            is_source_degraded: status.is_some_and(|status| status.is_source_degraded),
             judged_total: tally.judged_total,
             outside_total: tally.outside_total,
             repeated_total: tally.repeated_total,

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser as _;
@@ -35,9 +36,15 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// What still runs on threads of its own after the stop is waited for so long.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
 fn block_on(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(work)
+    let outcome = runtime.block_on(work);
+    // A file or a disk that hangs does not keep the process.
+    runtime.shutdown_timeout(STOP_GRACE);
+    outcome
 }
 
 async fn run_agent(args: RunArgs) -> anyhow::Result<ExitCode> {

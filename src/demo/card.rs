@@ -25,6 +25,8 @@ pub struct ScoreCard {
     caught: usize,
     missed: Vec<FaultLine>,
     false_incidents: Vec<IncidentLine>,
+    /// Incidents about a fault that has one already.
+    doubled_incidents: Vec<IncidentLine>,
     /// From a fault's beginning to its incident's opening, in virtual seconds; `null` where nothing was caught.
     median_delay_s: Option<f64>,
     max_delay_s: Option<f64>,
@@ -75,6 +77,9 @@ impl ScoreCard {
             }
         }
         let is_false = |incident: &Incident| !truth.iter().any(|fault| explains(fault, incident));
+        let doubled = truth
+            .iter()
+            .flat_map(|fault| incidents.iter().filter(|(incident, _)| explains(fault, incident)).skip(1));
         let wrong = incidents.iter().filter(|(incident, _)| is_false(incident));
         delays.sort_by(f64::total_cmp);
         Self {
@@ -85,15 +90,16 @@ impl ScoreCard {
             caught: delays.len(),
             missed,
             false_incidents: wrong.map(IncidentLine::of).collect(),
+            doubled_incidents: doubled.map(IncidentLine::of).collect(),
             median_delay_s: delays.get(delays.len() / 2).copied(),
             max_delay_s: delays.last().copied(),
             incidents: incidents.iter().map(IncidentLine::of).collect(),
         }
     }
 
-    /// Whether every fault was caught and no incident was false.
+    /// Whether every fault was caught, by one incident, and no incident was false.
     pub fn is_perfect(&self) -> bool {
-        self.missed.is_empty() && self.false_incidents.is_empty()
+        self.missed.is_empty() && self.false_incidents.is_empty() && self.doubled_incidents.is_empty()
     }
 
     /// The card as one JSON object.
@@ -151,7 +157,8 @@ impl fmt::Display for ScoreCard {
             self.watched_s, self.speed, self.seed
         )?;
         writeln!(f, "  faults   {:>3}   caught {}   missed {}", self.faults, self.caught, self.missed.len())?;
-        writeln!(f, "  incidents {:>2}   false {}", self.incidents.len(), self.false_incidents.len())?;
+        let (wrong, doubled) = (self.false_incidents.len(), self.doubled_incidents.len());
+        writeln!(f, "  incidents {:>2}   false {wrong}   doubled {doubled}", self.incidents.len())?;
         if let (Some(median), Some(longest)) = (self.median_delay_s, self.max_delay_s) {
             writeln!(
                 f,
@@ -236,6 +243,13 @@ mod tests {
         check(&[incident("order-service", "error_rate", START_MS + 15_000)], 0, 1, false);
         check(&[incident("payment-service", "cpu_usage", START_MS + 15_000)], 0, 1, false);
         check(&[incident("payment-service", "error_rate", START_MS + 90_000)], 0, 1, false);
+    }
+
+    #[test]
+    fn a_second_incident_about_one_fault_spoils_the_card() {
+        let found =
+            [15_000, 30_000].map(|after_ms| incident("payment-service", "error_rate", START_MS + after_ms));
+        check(&found, 1, 0, false);
     }
 
     #[test]

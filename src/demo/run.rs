@@ -1,5 +1,6 @@
 //! Starts both halves of the demo, watches, and scores.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,8 +56,8 @@ pub async fn run(
     let cancel = CancellationToken::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.context("no free port on loopback")?;
     let source = format!("http://{}", listener.local_addr()?);
-    let folder = TemporaryFolder::make()?;
-    let config = demo_config(settings, &source, &folder)?;
+    let folder = tempfile::Builder::new().prefix("portent-demo-").tempdir().context("no temporary folder")?;
+    let config = demo_config(settings, &source, folder.path())?;
     telemetry::install(&config.log)?;
 
     let time = clock.clone();
@@ -93,7 +94,7 @@ async fn run_agent(
     card
 }
 
-fn demo_config(settings: &Settings, source: &str, folder: &TemporaryFolder) -> anyhow::Result<Config> {
+fn demo_config(settings: &Settings, source: &str, folder: &Path) -> anyhow::Result<Config> {
     let set = |path: &str, value: &str| Override {
         path: path.to_owned(),
         value: format!("{value:?}"),
@@ -101,7 +102,7 @@ fn demo_config(settings: &Settings, source: &str, folder: &TemporaryFolder) -> a
     };
     let overrides = [
         set("source.url", source),
-        set("store.path", &folder.0.join("demo.db").to_string_lossy()),
+        set("store.path", &folder.join("demo.db").to_string_lossy()),
         set("api.listen_address", &settings.listen_address),
         set("log.level", &settings.log_level),
     ];
@@ -191,22 +192,4 @@ async fn incidents(app: &App) -> anyhow::Result<Vec<(Incident, Option<String>)>>
     }
     all.reverse();
     Ok(all)
-}
-
-/// A folder that goes with the demo.
-struct TemporaryFolder(std::path::PathBuf);
-
-impl TemporaryFolder {
-    fn make() -> anyhow::Result<Self> {
-        let path = std::env::temp_dir().join(format!("portent-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&path).with_context(|| format!("no folder {}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for TemporaryFolder {
-    fn drop(&mut self) {
-        // What is left behind is in the system's folder for that.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

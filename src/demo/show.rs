@@ -38,7 +38,7 @@ impl Show {
         ));
         if let Some(first) = diagnosis.and_then(|diagnosis| diagnosis.hypotheses.first()) {
             self.line(&format!("    {}", first.title));
-            self.line(&format!("    {}", first.text));
+            wrapped(&first.text).iter().for_each(|line| self.line(&format!("    {line}")));
         }
         let after = incident.opened_at.since(incident.onset()).as_secs();
         self.line(&format!(
@@ -47,6 +47,24 @@ impl Show {
             incident.id
         ));
     }
+}
+
+/// A line of text is at most so long.
+const LINE_CHARS_MAX: usize = 100;
+
+/// Breaks a text between words.
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + word.chars().count() < LINE_CHARS_MAX => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) | None => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// Shows how far it is, on a terminal only, in one line that is written over.
@@ -66,4 +84,22 @@ fn clock_time(at: Timestamp) -> String {
     let text = at.to_string();
     let time = text.split_once('T').map_or(text.as_str(), |(_, time)| time);
     format!("{}Z", time.trim_end_matches('Z').split('.').next().unwrap_or(time))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_broken_between_words_and_loses_none() {
+        let text = "word ".repeat(60);
+        let lines = wrapped(&text);
+        assert!(lines.len() == 3 && lines.iter().all(|line| line.len() <= LINE_CHARS_MAX), "{lines:?}");
+        assert_eq!(lines.join(" "), text.trim());
+    }
+
+    #[test]
+    fn a_time_is_shown_to_the_second() {
+        assert_eq!(clock_time(Timestamp::from_millis(1_700_000_000_123)), "22:13:20Z");
+    }
 }

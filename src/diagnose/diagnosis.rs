@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::bundle::EvidenceId;
 use super::citation::Citation;
 use crate::id::IncidentId;
+use crate::incident::Standing;
 use crate::series::{Service, SignalName};
 use crate::time::Timestamp;
 
@@ -23,6 +24,16 @@ pub struct Diagnosis {
     pub hypotheses: Vec<Hypothesis>,
     /// What the evidence says that they cite.
     pub cited: Vec<Citation>,
+}
+
+impl Diagnosis {
+    /// Whether it is the last word for now, or stands in until a model has answered.
+    pub fn standing(&self) -> Standing {
+        match &self.author {
+            Author::Heuristics { because: Because::ModelPending } => Standing::AwaitsModel,
+            Author::Heuristics { .. } | Author::Model { .. } => Standing::Final,
+        }
+    }
 }
 
 /// Who made a diagnosis.

@@ -59,9 +59,14 @@ impl Engine {
         let awaited = settings.signals.iter().map(|(signal, _)| signal.clone()).collect();
         // A question that was out when the agent stopped is lost: it is asked again. So is a diagnosis that was due.
         let is_due = |incident: &&Incident| {
-            settings.questions_per_incident > 0 || !matches!(incident.phase, Phase::Diagnosed { .. })
+            incident.awaits_model || !matches!(incident.phase, Phase::Diagnosed { .. })
         };
         let stale = restored.open.iter().filter(is_due).map(|incident| incident.id).collect();
+        // The one that was lost does not count as asked.
+        let asked_before = |incident: &Incident| {
+            (incident.id, incident.questions.saturating_sub(u32::from(incident.awaits_model)))
+        };
+        let questions = restored.open.iter().map(asked_before).filter(|(_, asked)| *asked > 0).collect();
         let mut engine = Self {
             settings,
             detect,
@@ -75,7 +80,7 @@ impl Engine {
             recent: VecDeque::new(),
             past: restored.past.into(),
             asked: BTreeMap::new(),
-            questions: BTreeMap::new(),
+            questions,
             causes: BTreeMap::new(),
             stale,
             unassessed: BTreeSet::new(),
@@ -128,6 +133,11 @@ impl Engine {
     /// The last step of a signal that was judged.
     pub fn judged_through(&self, signal: &SignalName) -> Option<Timestamp> {
         self.judged_through.get(signal).copied()
+    }
+
+    /// Signals of which most series have stopped at once.
+    pub fn degraded(&self) -> impl Iterator<Item = &SignalName> {
+        self.degraded.iter()
     }
 
     pub(super) fn muted(&self, signal: &SignalName) -> Timestamp {
@@ -194,7 +204,9 @@ impl Engine {
         };
         match (&event, incident) {
             (Event::Incident(change), Some(incident)) => incident.apply(now, change),
-            (Event::Diagnosed(diagnosis), Some(incident)) => incident.diagnosed(now, diagnosis.revision),
+            (Event::Diagnosed(diagnosis), Some(incident)) => {
+                incident.diagnosed(now, diagnosis.revision, diagnosis.standing())
+            }
             (Event::Captured(_) | Event::System(_), _) | (_, None) => {}
         }
         effects.push(Effect::record(now, stream, event));

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::{
     Assessment, Criticality, Ended, Event, Incident, Member, MemberState, Opening, Phase, Requester,
-    Resolution, Settings, Severity, Source, Trouble, assess,
+    Resolution, Settings, Severity, Source, Standing, Trouble, assess,
 };
 use crate::detect::{Anomaly, Kind, Side};
 use crate::id::Fingerprint;
@@ -117,13 +117,13 @@ fn the_phases_follow_each_other() {
     assert_eq!(incident.phase, Phase::Detected);
     incident.apply(at(61), &Event::AnalysisRequested { revision: 1, by: Requester::Pipeline });
     assert_eq!(incident.phase, Phase::Analyzing { revision: 1 });
-    incident.diagnosed(at(62), 1);
+    incident.diagnosed(at(62), 1, Standing::Final);
     assert_eq!((incident.phase, incident.changed_at), (Phase::Diagnosed { revision: 1 }, at(62)));
     let over = Phase::Resolved { at: at(63), because: Resolution::Recovered };
     incident.apply(at(63), &Event::Resolved { because: Resolution::Recovered });
     assert_eq!(incident.phase, over);
     incident.apply(at(64), &Event::AnalysisRequested { revision: 2, by: Requester::Person });
-    incident.diagnosed(at(65), 2);
+    incident.diagnosed(at(65), 2, Standing::Final);
     assert_eq!((incident.phase, incident.revisions), (over, 2));
 }
 
@@ -231,7 +231,7 @@ proptest! {
             incident.apply(at(*seconds), event);
             prop_assert!(incident.members.len() >= members, "no member is taken away");
             prop_assert!(incident.is_resolved() || !was_resolved, "nothing opens it again");
-            incident.diagnosed(at(*seconds), 3);
+            incident.diagnosed(at(*seconds), 3, Standing::Final);
             prop_assert!(incident.is_resolved() || !was_resolved);
             let over = incident.tick(at(10_000), &Settings::default());
             let may_resolve = !incident.is_resolved() && incident.active().next().is_none();

@@ -12,4 +12,4 @@ mod state;
 pub use self::event::{Event, Requester, Resolution};
 pub use self::member::{Ended, Member, MemberState, Trouble};
 pub use self::severity::{Assessment, Criticality, Severity, assess};
-pub use self::state::{Incident, Opening, Phase, Settings, Source};
+pub use self::state::{Incident, Opening, Phase, Settings, Source, Standing};

@@ -95,6 +95,15 @@ impl Phase {
     }
 }
 
+/// Whether a diagnosis is the last word for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is.
+    Final,
+    /// It stands in until a model has answered.
+    AwaitsModel,
+}
+
 /// What a new incident begins with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Opening {
@@ -145,6 +154,10 @@ pub struct Incident {
     pub phase: Phase,
     /// How many diagnoses were asked for.
     pub revisions: u32,
+    /// How many questions a model was asked about it.
+    pub questions: u32,
+    /// Whether one of them is still out.
+    pub awaits_model: bool,
 }
 
 /// A member's peak is written down again only when it grew by this factor: an incident's log stays short.
@@ -165,6 +178,8 @@ impl Incident {
                 members: vec![member.clone()],
                 phase: Phase::Detected,
                 revisions: 0,
+                questions: 0,
+                awaits_model: false,
             }),
             Event::Joined { .. }
             | Event::Worsened { .. }
@@ -208,8 +223,10 @@ impl Incident {
     }
 
     /// Notes that a diagnosis of that revision is there. A resolved incident stays resolved.
-    pub fn diagnosed(&mut self, at: Timestamp, revision: u32) {
+    pub fn diagnosed(&mut self, at: Timestamp, revision: u32, standing: Standing) {
         self.changed_at = at;
+        self.awaits_model = standing == Standing::AwaitsModel;
+        self.questions += u32::from(self.awaits_model);
         self.revisions = self.revisions.max(revision);
         match self.phase {
             Phase::Detected | Phase::Analyzing { .. } | Phase::Diagnosed { .. } => {

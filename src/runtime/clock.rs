@@ -1,20 +1,30 @@
 //! The one place that reads a clock: real time, or time that runs faster.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::time::{Timestamp, millis};
 
-/// A clock whose time may run faster than real time. Clones are the same clock.
+/// A clock whose time may run faster than real time. Clones are the same clock. It never goes back.
 ///
 /// Slots, holds and everything that a person reads go by this clock. Deadlines of I/O, retries and rate limits go by
 /// real time: a network does not get faster because the demo does.
 #[derive(Debug, Clone)]
 pub struct Clock {
-    begun: Instant,
-    origin: Timestamp,
-    speed: f64,
+    pace: Pace,
+    /// The latest time shown, in milliseconds.
+    shown_ms: Arc<AtomicI64>,
+}
+
+#[derive(Debug, Clone)]
+enum Pace {
+    /// The wall clock, read each time: a machine that was suspended or whose clock was set is followed.
+    Wall,
+    /// Time that began at the wall clock's and runs at another speed.
+    Scaled { begun: Instant, origin: Timestamp, speed: f64 },
 }
 
 /// Speeds beyond this leave no real time for a poll's round trip.
@@ -23,27 +33,34 @@ const SPEED_MAX: f64 = 10_000.0;
 impl Clock {
     /// The real time.
     pub fn real() -> Self {
-        Self::scaled(1.0)
+        Self { pace: Pace::Wall, shown_ms: Arc::new(AtomicI64::new(i64::MIN)) }
     }
 
     /// Time that starts at the real time and runs `speed` times as fast: from 0.001 to 10,000; others are taken as the
     /// nearest of these.
     #[expect(clippy::disallowed_methods, reason = "this is the clock that everything else asks")]
     pub fn scaled(speed: f64) -> Self {
-        let since_epoch =
-            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let speed = if speed.is_finite() { speed.clamp(0.001, SPEED_MAX) } else { 1.0 };
-        Self { begun: Instant::now(), origin: Timestamp::from_millis(millis(since_epoch)), speed }
+        let pace = Pace::Scaled { begun: Instant::now(), origin: wall(), speed };
+        Self { pace, shown_ms: Arc::new(AtomicI64::new(i64::MIN)) }
     }
 
-    /// The time now.
+    /// The time now. A wall clock that is set back stands still until it has caught up.
     pub fn now(&self) -> Timestamp {
-        self.origin.plus(self.begun.elapsed().mul_f64(self.speed))
+        let now = match &self.pace {
+            Pace::Wall => wall(),
+            Pace::Scaled { begun, origin, speed } => origin.plus(begun.elapsed().mul_f64(*speed)),
+        };
+        let before = self.shown_ms.fetch_max(now.as_millis(), Ordering::SeqCst);
+        now.max(Timestamp::from_millis(before))
     }
 
     /// How many times faster than real time it runs.
     pub fn speed(&self) -> f64 {
-        self.speed
+        match self.pace {
+            Pace::Wall => 1.0,
+            Pace::Scaled { speed, .. } => speed,
+        }
     }
 
     /// Waits until the clock shows `until`; returns at once where it does already.
@@ -51,7 +68,7 @@ impl Clock {
     pub async fn sleep_until(&self, until: Timestamp) {
         let ahead = until.since(self.now());
         if !ahead.is_zero() {
-            tokio::time::sleep(ahead.div_f64(self.speed)).await;
+            tokio::time::sleep(ahead.div_f64(self.speed())).await;
         }
     }
 
@@ -59,6 +76,12 @@ impl Clock {
     pub async fn sleep(&self, span: Duration) {
         self.sleep_until(self.now().plus(span)).await;
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the clock that everything else asks")]
+fn wall() -> Timestamp {
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(millis(since_epoch))
 }
 
 #[cfg(test)]
@@ -74,6 +97,18 @@ mod tests {
         let real = begun.elapsed().as_secs_f64();
         assert!((real - 1.0).abs() < 0.01, "{real} s");
         assert!((clock.now().since(start).as_secs_f64() - 60.0).abs() < 0.6);
+    }
+
+    #[test]
+    fn it_never_goes_back() {
+        let clock = Clock::real();
+        let shown = clock.now();
+        clock.shown_ms.store(shown.as_millis() + 3_600_000, Ordering::SeqCst);
+        assert_eq!(
+            clock.now(),
+            shown.plus(Duration::from_secs(3600)),
+            "a clock that was set back stands still"
+        );
     }
 
     #[test]

@@ -12,12 +12,13 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 
 use crate::detect::Tally;
-use crate::engine::Event;
+use crate::engine::{Engine, Event};
 use crate::incident;
 use crate::series::SignalName;
 use crate::telemetry::Registry;
 use crate::time::Timestamp;
 
+use super::pipeline::PollNews;
 use super::status::ModelStatus;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -34,6 +35,11 @@ struct ByFailure {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BySeverity {
     severity: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByPhase {
+    phase: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -89,6 +95,10 @@ pub(super) struct Metrics {
     warming: Family<BySignal, Gauge>,
     anomalous: Family<BySignal, Gauge>,
     lost: Family<BySignal, Gauge>,
+    source_degraded: Family<BySignal, Gauge>,
+    without_service: Family<BySignal, Gauge>,
+    not_values: Family<BySignal, Counter>,
+    warnings: Family<BySignal, Counter>,
     judged: Family<BySignal, Counter>,
     outside: Family<BySignal, Counter>,
     repeated: Family<BySignal, Counter>,
@@ -96,6 +106,7 @@ pub(super) struct Metrics {
     evicted: Family<BySignal, Counter>,
     anomalies: Family<BySignal, Counter>,
     incidents_open: Family<BySeverity, Gauge>,
+    incidents_phase: Family<ByPhase, Gauge>,
     incidents_opened: Family<BySeverity, Counter>,
     incidents_resolved: Counter,
     evaluation_seconds: Histogram,
@@ -126,6 +137,10 @@ impl Metrics {
             warming: Family::default(),
             anomalous: Family::default(),
             lost: Family::default(),
+            source_degraded: Family::default(),
+            without_service: Family::default(),
+            not_values: Family::default(),
+            warnings: Family::default(),
             judged: Family::default(),
             outside: Family::default(),
             repeated: Family::default(),
@@ -133,6 +148,7 @@ impl Metrics {
             evicted: Family::default(),
             anomalies: Family::default(),
             incidents_open: Family::default(),
+            incidents_phase: Family::default(),
             incidents_opened: Family::default(),
             incidents_resolved: Counter::default(),
             evaluation_seconds: Histogram::new([
@@ -148,6 +164,7 @@ impl Metrics {
             llm_fallbacks: Family::default(),
         };
         metrics.register_source(registry);
+        metrics.register_answers(registry);
         metrics.register_detection(registry);
         metrics.register_incidents(registry);
         metrics.register_model(registry);
@@ -176,7 +193,7 @@ impl Metrics {
         to.register_family(
             "last_successful_evaluation_timestamp_seconds",
             SIGNAL,
-            "The slot of the last poll that was answered; alert when it falls behind",
+            "When the signal was last judged and the outcome written down, or when the agent started; alert when it falls behind",
             self.last_success.clone(),
         );
         to.register_family(
@@ -192,8 +209,35 @@ impl Metrics {
         );
         to.register(
             "ready",
-            "1 while every signal has an answer and the store takes what is written",
+            "1 once every signal has had an answer, while the store takes what is written",
             self.ready.clone(),
+        );
+    }
+
+    fn register_answers(&self, to: &mut Registry) {
+        to.register_family(
+            "source_degraded",
+            SIGNAL,
+            "1 while most series of the signal have stopped at once: a fault of the source, not of the services",
+            self.source_degraded.clone(),
+        );
+        to.register_family(
+            "source_series_without_service",
+            SIGNAL,
+            "Series of the last answer that were left out since they lack the service label",
+            self.without_service.clone(),
+        );
+        to.register_family(
+            "source_not_values",
+            SIGNAL,
+            "Samples that were no values: NaN, infinite, or out of order",
+            self.not_values.clone(),
+        );
+        to.register_family(
+            "source_warnings",
+            SIGNAL,
+            "Warnings that the backend gave with its answers",
+            self.warnings.clone(),
         );
     }
 
@@ -242,6 +286,12 @@ impl Metrics {
 
     fn register_incidents(&self, to: &mut Registry) {
         to.register_family(
+            "incidents_by_phase",
+            &["phase"],
+            "Incidents that are not resolved, by where they are in their life",
+            self.incidents_phase.clone(),
+        );
+        to.register_family(
             "incidents_open",
             SEVERITY,
             "Incidents that are not resolved",
@@ -288,9 +338,19 @@ impl Metrics {
         );
     }
 
-    pub(super) fn answered(&self, signal: &SignalName, seconds: f64, slot: Timestamp) {
-        self.query_seconds.get_or_create(&by(signal)).observe(seconds);
-        self.last_success.get_or_create(&by(signal)).set(slot.as_seconds());
+    /// Begins a signal's series: an alert on what never happened needs a value to look at.
+    pub(super) fn begun(&self, signal: &SignalName, now: Timestamp) {
+        self.last_success.get_or_create(&by(signal)).set(now.as_seconds());
+        self.missed.get_or_create(&by(signal)).inc_by(0);
+        self.source_degraded.get_or_create(&by(signal)).set(0);
+    }
+
+    pub(super) fn answered(&self, signal: &SignalName, news: &PollNews) {
+        let label = by(signal);
+        self.query_seconds.get_or_create(&label).observe(news.seconds);
+        self.not_values.get_or_create(&label).inc_by(news.not_values as u64);
+        self.warnings.get_or_create(&label).inc_by(news.warnings.len() as u64);
+        self.without_service.get_or_create(&label).set(news.without_service as i64);
     }
 
     pub(super) fn failed(&self, signal: &SignalName, kind: &str) {
@@ -302,8 +362,10 @@ impl Metrics {
         self.missed.get_or_create(&by(signal)).inc_by(slots);
     }
 
-    pub(super) fn judged(&self, signal: &SignalName, through: Timestamp) {
+    /// What was judged is written down.
+    pub(super) fn judged(&self, signal: &SignalName, through: Timestamp, now: Timestamp) {
         self.judged_through.get_or_create(&by(signal)).set(through.as_seconds());
+        self.last_success.get_or_create(&by(signal)).set(now.as_seconds());
     }
 
     pub(super) fn queue_length(&self, length: usize) {
@@ -342,30 +404,43 @@ impl Metrics {
         }
     }
 
-    /// Sets the gauges, and brings the counters up to what was counted.
-    pub(super) fn stands(
-        &self,
-        tallies: &[(SignalName, Tally)],
-        open_incidents: &BTreeMap<&'static str, usize>,
-        is_ready: bool,
-    ) {
+    /// Sets the gauges, and adds to the counters what was counted since they were last told.
+    pub(super) fn stands(&self, engine: &Engine, told: &mut Told, is_ready: bool) {
         self.ready.set(i64::from(is_ready));
         for severity in incident::Severity::ALL {
-            let open = open_incidents.get(severity.as_str()).copied().unwrap_or(0);
+            let open = engine.open_incidents().filter(|incident| incident.assessment.severity == severity);
             let label = BySeverity { severity: severity.as_str().to_owned() };
-            self.incidents_open.get_or_create(&label).set(open as i64);
+            self.incidents_open.get_or_create(&label).set(open.count() as i64);
         }
-        for (signal, tally) in tallies {
-            let label = by(signal);
-            self.series.get_or_create(&label).set(tally.series as i64);
-            self.warming.get_or_create(&label).set(tally.warming as i64);
-            self.anomalous.get_or_create(&label).set(tally.anomalous as i64);
-            self.lost.get_or_create(&label).set(tally.lost as i64);
-            raise(&self.judged, &label, tally.judged_total);
-            raise(&self.outside, &label, tally.outside_total);
-            raise(&self.repeated, &label, tally.repeated_total);
-            raise(&self.untracked, &label, tally.untracked_total);
-            raise(&self.evicted, &label, tally.evicted_total);
+        for phase in ["detected", "analyzing", "diagnosed"] {
+            let inside = engine.open_incidents().filter(|incident| incident.phase.as_str() == phase);
+            let label = ByPhase { phase: phase.to_owned() };
+            self.incidents_phase.get_or_create(&label).set(inside.count() as i64);
+        }
+        let degraded: Vec<&SignalName> = engine.degraded().collect();
+        for (signal, tally) in engine.tallies() {
+            let is_degraded = degraded.contains(&&signal);
+            self.source_degraded.get_or_create(&by(&signal)).set(i64::from(is_degraded));
+            self.tell(&signal, tally, told);
+        }
+    }
+
+    fn tell(&self, signal: &SignalName, tally: Tally, told: &mut Told) {
+        let label = by(signal);
+        self.series.get_or_create(&label).set(tally.series as i64);
+        self.warming.get_or_create(&label).set(tally.warming as i64);
+        self.anomalous.get_or_create(&label).set(tally.anomalous as i64);
+        self.lost.get_or_create(&label).set(tally.lost as i64);
+        let before = told.0.insert(signal.clone(), tally).unwrap_or_default();
+        for (counters, total, before) in [
+            (&self.judged, tally.judged_total, before.judged_total),
+            (&self.outside, tally.outside_total, before.outside_total),
+            (&self.repeated, tally.repeated_total, before.repeated_total),
+            (&self.untracked, tally.untracked_total, before.untracked_total),
+            (&self.evicted, tally.evicted_total, before.evicted_total),
+        ] {
+            // A rebuilt engine counts from zero: all that it has counted is new.
+            counters.get_or_create(&label).inc_by(total.checked_sub(before).unwrap_or(total));
         }
     }
 
@@ -392,11 +467,9 @@ fn by(signal: &SignalName) -> BySignal {
     BySignal { signal: signal.to_string() }
 }
 
-/// A rebuilt engine counts from zero; the counter must not go back, so it only ever rises.
-fn raise(counters: &Family<BySignal, Counter>, label: &BySignal, total: u64) {
-    let counter = counters.get_or_create(label);
-    counter.inc_by(total.saturating_sub(counter.get()));
-}
+/// What the counters were last told, by signal.
+#[derive(Debug, Default)]
+pub(super) struct Told(BTreeMap<SignalName, Tally>);
 
 #[cfg(test)]
 mod tests {
@@ -409,14 +482,16 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_of_a_rebuilt_engine_never_goes_back() {
+    fn a_counter_goes_on_when_the_engine_is_rebuilt() {
         let mut registry = Registry::new();
         let metrics = Metrics::new(&mut registry);
         let signal = SignalName::new("cpu");
         let tally = |judged_total| Tally { judged_total, ..Tally::default() };
+        let mut told = Told::default();
         for judged in [5, 2, 7] {
-            metrics.stands(&[(signal.clone(), tally(judged))], &BTreeMap::new(), true);
+            metrics.tell(&signal, tally(judged), &mut told);
         }
-        assert!(registry.encode().contains("portent_samples_judged_total{signal=\"cpu\"} 7\n"));
+        // Five, then a rebuilt engine's two, then five more of those.
+        assert!(registry.encode().contains("portent_samples_judged_total{signal=\"cpu\"} 12\n"));
     }
 }

@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 use super::announce::announce;
 use super::asker::Question;
 use super::clock::Clock;
-use super::metrics::Metrics;
+use super::metrics::{Metrics, Told};
 use super::status::{ModelStatus, PollStatus, Request, SignalStatus, Status};
 use crate::engine::{self, Command, Effect, Engine, Input, Reply, Restored};
 use crate::incident::Incident;
@@ -85,6 +85,9 @@ struct Working {
     polls: BTreeMap<SignalName, PollStatus>,
     model: ModelStatus,
     started_at: Timestamp,
+    told: Told,
+    /// Questions that found no place: each is answered by that at the next turn.
+    refused: Vec<Input>,
 }
 
 impl Pipeline {
@@ -96,9 +99,13 @@ impl Pipeline {
             polls: BTreeMap::new(),
             model: ModelStatus::default(),
             started_at,
+            told: Told::default(),
+            refused: Vec::new(),
         };
         let mut waiting = Vec::with_capacity(INPUTS_PER_COMMIT);
         while let Some(first) = self.queue.blocking_recv() {
+            let refused = working.refused.drain(..);
+            waiting.extend(refused.map(|input| Tagged { generation: None, message: Message::Input(input) }));
             waiting.push(first);
             while waiting.len() < INPUTS_PER_COMMIT
                 && let Ok(next) = self.queue.try_recv()
@@ -109,7 +116,7 @@ impl Pipeline {
             if let Err(error) = self.turn(&mut working, &mut waiting) {
                 self.rebuild(&mut working, &error);
             }
-            self.publish(&working, None);
+            self.publish(&mut working, None);
         }
     }
 
@@ -148,7 +155,7 @@ impl Pipeline {
             written?;
         }
         for effect in effects {
-            self.release(effect);
+            working.refused.extend(self.release(effect));
         }
         for (reply, answer) in replies {
             // Whoever asked may have gone: the command is done all the same.
@@ -170,37 +177,37 @@ impl Pipeline {
         }
     }
 
-    /// Lets an effect out, now that it is written down.
-    fn release(&self, effect: Effect) {
+    /// Lets an effect out, now that it is written down. Gives the answer to a question that cannot be asked.
+    fn release(&self, effect: Effect) -> Option<Input> {
         match effect {
             Effect::Record(happening) => {
                 announce(&happening);
                 self.metrics.happened(&happening.event);
+                None
             }
             Effect::Ask { revision, bundle } => self.ask(Question { revision, bundle }),
-            Effect::Advance { signal, through } => self.metrics.judged(&signal, through),
-            Effect::Reply(_) => {}
+            Effect::Advance { signal, through } => {
+                self.metrics.judged(&signal, through, self.clock.now());
+                None
+            }
+            Effect::Reply(_) => None,
         }
     }
 
     /// Hands a question on without ever waiting: where too many wait already, that is the answer.
-    fn ask(&self, question: Question) {
+    fn ask(&self, question: Question) -> Option<Input> {
         let (incident, revision) = (question.bundle.incident, question.revision);
         let refused = match &self.questions {
             Some(questions) => questions.try_send(question).is_err(),
             None => true,
         };
         if !refused {
-            return;
+            return None;
         }
         warn!(incident.id = %incident, "too many questions wait for the model; incident {incident} keeps its heuristics");
         let because =
             crate::diagnose::Because::RateLimited("too many questions wait for the model".to_owned());
-        let answered = Input::Answered { incident, revision, answer: Err(because) };
-        if let Some(answers) = self.answers.upgrade() {
-            // A full queue is no reason to block the one thread that empties it.
-            let _ = answers.try_send(Tagged { generation: None, message: Message::Input(answered) });
-        }
+        Some(Input::Answered { incident, revision, answer: Err(because) })
     }
 
     /// What could not be written did not happen: the engine is discarded and made anew from the store.
@@ -232,17 +239,18 @@ impl Pipeline {
         }
     }
 
-    fn publish(&self, working: &Working, failure: Option<String>) {
+    fn publish(&self, working: &mut Working, failure: Option<String>) {
         let tallies = working.engine.tallies();
         let mut open_incidents = BTreeMap::new();
         for incident in working.engine.open_incidents() {
             *open_incidents.entry(incident.assessment.severity.as_str()).or_insert(0) += 1;
         }
         let not_ready_because = failure.or_else(|| working.why_not_ready(&tallies));
-        self.metrics.stands(&tallies, &open_incidents, not_ready_because.is_none());
+        self.metrics.stands(&working.engine, &mut working.told, not_ready_because.is_none());
         self.metrics.model(&working.model);
         let signals = tallies.into_iter().map(|(name, tally)| SignalStatus {
             judged_through: working.engine.judged_through(&name),
+            is_source_degraded: working.engine.degraded().any(|degraded| *degraded == name),
             polls: working.polls.get(&name).cloned().unwrap_or_default(),
             name,
             tally,

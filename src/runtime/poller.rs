@@ -19,6 +19,9 @@ const HISTORY_MAX: Duration = Duration::from_secs(24 * 3600);
 /// How soon history is asked for again where the backend did not answer.
 const RETRY_HISTORY_AFTER: Duration = Duration::from_secs(5);
 
+/// After answers that were too large, requests are planned for at most so many series.
+const SERIES_PLANNED_MAX: usize = 1_000_000;
+
 /// What a poller needs to know about its signal.
 #[derive(Debug, Clone)]
 pub(super) struct Assignment {
@@ -53,6 +56,9 @@ struct Progress {
     /// How many series the last answer had: what the next one is planned by.
     series: usize,
     failures: u32,
+    /// Whether the log has been told that answers hold nothing to judge, or hold warnings.
+    noted_unusable: bool,
+    noted_warnings: bool,
 }
 
 impl Poller {
@@ -72,7 +78,8 @@ impl Poller {
             is_scheduled = true;
             if progress.seen.is_none() {
                 // Without history nothing is judged: try again soon, not only at the next slot.
-                let soon = now.plus(RETRY_HISTORY_AFTER);
+                let patience = RETRY_HISTORY_AFTER.saturating_mul(1 << progress.failures.min(6));
+                let soon = now.plus(patience.min(self.assignment.interval.max(RETRY_HISTORY_AFTER)));
                 is_scheduled = slot.at <= soon;
                 slot = Slot { at: slot.at.min(soon), missed: 0 };
             }
@@ -93,7 +100,14 @@ impl Poller {
 
     fn begin(&mut self) -> Progress {
         let generation = *self.generation.borrow_and_update();
-        Progress { generation, seen: None, series: 0, failures: 0 }
+        Progress {
+            generation,
+            seen: None,
+            series: 0,
+            failures: 0,
+            noted_unusable: false,
+            noted_warnings: false,
+        }
     }
 
     /// Asks for what is due at a slot and hands it on; `false` where nobody takes it any more.
@@ -111,7 +125,8 @@ impl Poller {
                     info!(signal = %signal, "signal {signal} is answered again after {} failures", progress.failures);
                 }
                 progress.failures = 0;
-                self.metrics.answered(&signal, news.seconds, news.at);
+                self.metrics.answered(&signal, &news);
+                self.note_unusable(&news, progress);
             }
             Ok(Delivered::NobodyThere) => return false,
             Err(error) => {
@@ -120,6 +135,10 @@ impl Poller {
                     warn!(signal = %signal, error.kind = error.kind(), "poll failed: {error}");
                 }
                 progress.failures = progress.failures.saturating_add(1);
+                if matches!(error.kind(), "limit" | "timeout") {
+                    // Perhaps there were more series then than there are now: ask for less at once.
+                    progress.series = progress.series.max(1).saturating_mul(4).min(SERIES_PLANNED_MAX);
+                }
                 self.metrics.failed(&signal, error.kind());
                 news.error = Some(error.to_string());
                 let failed = Input::PollFailed { signal: signal.clone(), because: error.to_string() };
@@ -129,6 +148,28 @@ impl Poller {
             }
         }
         self.send(progress.generation, Message::Polled(signal, news)).await
+    }
+
+    /// Says once what a person would otherwise find out much later: a query that gives nothing to judge looks well.
+    fn note_unusable(&self, news: &PollNews, progress: &mut Progress) {
+        let (signal, labels) = (&self.assignment.query.signal, &self.assignment.query.service_label);
+        let is_unusable = progress.series == 0 || news.without_service > 0;
+        if is_unusable && !progress.noted_unusable {
+            match news.without_service {
+                0 => {
+                    warn!(%signal, "the query of signal {signal} returns no series, so nothing of it is judged")
+                }
+                count => warn!(
+                    %signal,
+                    "{count} series of signal {signal} lack the label {labels} and are left out; name another by service_label"
+                ),
+            }
+        }
+        if let Some(warning) = news.warnings.first().filter(|_| !progress.noted_warnings) {
+            warn!(%signal, "the backend warns about signal {signal}: {warning}");
+        }
+        progress.noted_unusable = is_unusable;
+        progress.noted_warnings = !news.warnings.is_empty();
     }
 
     /// The steps to ask for: history where there is none yet, else those after the last one seen.

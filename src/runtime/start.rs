@@ -14,11 +14,13 @@ use super::poller::{Assignment, Poller};
 use super::settings::Settings;
 use super::status::{Handle, Status};
 use super::supervisor::Supervisor;
+use crate::detect::SignalPlan;
 use crate::engine::{self, Input, SystemEvent};
 use crate::llm::{LlmError, Model};
 use crate::source::{self, Prometheus, SignalQuery, SourceError};
 use crate::store::{Commit, Store, StoreError};
 use crate::telemetry::Registry;
+use crate::time::Timestamp;
 
 /// A baseline is warm after four windows: the window itself, and enough beyond it to know the noise.
 const WINDOWS_OF_HISTORY: u32 = 4;
@@ -85,10 +87,11 @@ pub async fn start(
     supervisor: &Supervisor,
 ) -> Result<Handle, StartError> {
     let Parts { settings, engine, signals, source, model, store, clock, version, config_hash } = parts;
-    let restored = store.restore(PAST_LIMIT).await?;
+    let restored = not_ahead(store.restore(PAST_LIMIT).await?, clock.now());
     tell_config(registry, config_hash.clone());
     write_start(&store, &clock, version, config_hash).await?;
     let metrics = Metrics::new(registry);
+    engine.signals.iter().for_each(|(signal, _)| metrics.begun(signal, clock.now()));
     let backend = Prometheus::new(&source)?;
     let (queue, taken) = mpsc::channel(settings.queue_limit);
     let (generation, generations) = watch::channel(0);
@@ -99,11 +102,10 @@ pub async fn start(
     }));
 
     for Polled { query, interval } in signals {
-        let plan = engine.signals.iter().find(|(name, _)| *name == query.signal).map(|(_, plan)| plan);
-        let windows =
-            plan.map_or(0, |plan| plan.settings.baseline_points as u32).saturating_mul(WINDOWS_OF_HISTORY);
+        let plan = engine.signals.iter().find(|(name, _)| *name == query.signal);
+        let wanted = plan.map_or(Duration::ZERO, |(_, plan)| history_of(plan));
         let assignment = Assignment {
-            history: settings.history.max(query.step.saturating_mul(windows)),
+            history: settings.history.max(wanted),
             judged_through: restored.judged_through.get(&query.signal).copied(),
             delay: source.query_delay,
             limits: source.limits(),
@@ -158,6 +160,24 @@ pub async fn start(
     };
     run_on_a_thread(pipeline, restored, supervisor)?;
     Ok(Handle { status: statuses, requests: answers })
+}
+
+/// How much history a signal's detectors want: enough windows to know the noise; and the whole of what may be in trouble
+/// before it counts as a new level, with windows before it, or the trouble itself would be taken for the baseline.
+fn history_of(plan: &SignalPlan) -> Duration {
+    let window = plan.step.saturating_mul(plan.settings.baseline_points as u32);
+    let trouble = plan.settings.adopt_after.saturating_add(window.saturating_mul(2));
+    window.saturating_mul(WINDOWS_OF_HISTORY).max(trouble)
+}
+
+/// A step that was judged in the future was judged by a clock that was wrong, or in a demo: believed, it would mute
+/// everything until then.
+fn not_ahead(mut restored: engine::Restored, now: Timestamp) -> engine::Restored {
+    for (signal, through) in restored.judged_through.iter_mut().filter(|(_, through)| **through > now) {
+        warn!(%signal, "the store says that {signal} is judged up to {through}, which is still to come; taken as {now}");
+        *through = now;
+    }
+    restored
 }
 
 /// The engine's thread ends when its queue does; a task waits for that, so that a stop waits for the last commit.

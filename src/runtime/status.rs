@@ -39,6 +39,8 @@ pub struct SignalStatus {
     pub tally: Tally,
     /// The last step that was judged.
     pub judged_through: Option<Timestamp>,
+    /// Whether most of its series have stopped at once, which looks like the source and not like the services.
+    pub is_source_degraded: bool,
     /// How its polls go.
     pub polls: PollStatus,
 }

@@ -142,7 +142,7 @@ fn fold(incident: Option<Incident>, at: Timestamp, event: Event) -> Option<Incid
             Some(incident)
         }
         (Some(mut incident), Event::Diagnosed(diagnosis)) => {
-            incident.diagnosed(at, diagnosis.revision);
+            incident.diagnosed(at, diagnosis.revision, diagnosis.standing());
             Some(incident)
         }
         (incident, Event::Diagnosed(_) | Event::Captured(_) | Event::System(_)) => incident,

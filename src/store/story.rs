@@ -14,7 +14,7 @@ use crate::engine::{CapturedSeries, Event, Happening, Stream};
 use crate::id::{Fingerprint, IncidentId};
 use crate::incident::{
     Ended, Event as IncidentEvent, Incident, Member, MemberState, Opening, Requester, Resolution, Source,
-    Trouble,
+    Standing, Trouble,
 };
 use crate::series::{Labels, SeriesKey, Service, SignalName};
 use crate::time::Timestamp;
@@ -94,7 +94,7 @@ impl Story {
         self.pass();
         let asked = IncidentEvent::AnalysisRequested { revision, by: Requester::Pipeline };
         self.incident.apply(self.now, &asked);
-        self.incident.diagnosed(self.now, revision);
+        self.incident.diagnosed(self.now, revision, Standing::Final);
         let service = self.incident.service.clone();
         let hypothesis = Hypothesis {
             cause: Cause::Failure,

@@ -117,7 +117,10 @@ fn the_environment_stands_over_the_file_and_is_named_where_it_is_wrong() {
 fn a_demo_whose_port_is_taken_says_so_and_ends() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let output = portent(&["demo", "--web.listen-address", &address]);
+    let mut command = Command::cargo_bin("portent").unwrap();
+    // The limit is for the defect of not ending at all.
+    command.timeout(std::time::Duration::from_secs(60)).args(["demo", "--web.listen-address", &address]);
+    let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains(&address), "{}", text(&output.stderr));
 }

@@ -49,19 +49,22 @@ pub(crate) fn has(program: &str) -> bool {
     has
 }
 
-/// Looks again and again until `seen` gives something, for a minute at most. Between two looks other tasks get their
-/// turn, and HTTP or a file is asked anew: no fixed time is waited.
+/// The time between two looks of [`eventually`].
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+
+/// Looks again and again until `seen` gives something, for a minute at most. Looks are a little apart, so that what is
+/// looked at has the processor; how long it takes is decided by what is seen, never by a fixed time.
 pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,
     mut seen: impl FnMut() -> F,
 ) -> T {
-    let begun = Instant::now();
+    let (begun, clock) = (Instant::now(), portent::runtime::Clock::real());
     loop {
         if let Some(found) = seen().await {
             return found;
         }
         assert!(begun.elapsed() < Duration::from_secs(60), "not seen within a minute: {what}");
-        tokio::task::yield_now().await;
+        clock.sleep(BETWEEN_LOOKS).await;
     }
 }
 

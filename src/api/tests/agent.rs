@@ -255,6 +255,7 @@ pub(super) fn status() -> Status {
         is_ready: true,
         not_ready_because: None,
         signals: vec![SignalStatus {
+            is_source_degraded: false,
             name: SignalName::new("error_rate"),
             tally,
             judged_through: Some(at(60)),

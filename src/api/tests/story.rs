@@ -7,7 +7,8 @@ use crate::diagnose::{Author, Cause, Citation, Contribution, Diagnosis, Evidence
 use crate::engine::{Event, Happening, Stream};
 use crate::id::{Fingerprint, IncidentId};
 use crate::incident::{
-    self, Ended, Incident, Member, MemberState, Opening, Requester, Resolution, Settings, Source, Trouble,
+    self, Ended, Incident, Member, MemberState, Opening, Requester, Resolution, Settings, Source, Standing,
+    Trouble,
 };
 use crate::series::{Labels, SeriesKey, Service, SignalName};
 use crate::store::Commit;
@@ -67,7 +68,7 @@ impl Story {
 
     pub(super) fn diagnosis(&mut self, revision: u32, author: Author) -> Commit {
         self.pass();
-        self.incident.diagnosed(self.now, revision);
+        self.incident.diagnosed(self.now, revision, Standing::Final);
         let service = self.incident.service.clone();
         let hypothesis = |cause: Cause, title: String, bits: f64| Hypothesis {
             cause,

@@ -209,7 +209,7 @@ pub(super) fn rebuilt(effects: &[Effect]) -> Vec<Incident> {
             (Event::Incident(event), Some(incident)) => incident.apply(happening.at, event),
             (Event::Incident(event), None) => incidents.extend(Incident::from_opening(happening.at, event)),
             (Event::Diagnosed(diagnosis), Some(incident)) => {
-                incident.diagnosed(happening.at, diagnosis.revision);
+                incident.diagnosed(happening.at, diagnosis.revision, diagnosis.standing());
             }
             (Event::Diagnosed(_), None) | (Event::Captured(_) | Event::System(_), _) => {}
         }
