@@ -150,6 +150,22 @@ fn the_table_points_one_way() {
     }
 }
 
+#[test]
+fn the_architecture_page_names_tests_that_are_there_and_the_table_as_it_is() {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/architecture.md")).unwrap();
+    let tree = tree();
+    let codes = page.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    let named: Vec<&str> = codes.filter_map(|code| Some(code.split_once(": ")?.1)).collect();
+    assert!(named.len() > 10, "the page names its tests as `place: test`: {named:?}");
+    for name in named {
+        let is_there = tree.iter().any(|file| file.text.contains(&format!("fn {name}(")));
+        assert!(is_there, "docs/architecture.md names the test {name}, which does not exist");
+    }
+    for (room, _) in ALLOWED {
+        assert!(page.contains(&format!("`{room}`")), "docs/architecture.md does not name the room {room}");
+    }
+}
+
 type Rule = fn(&File) -> Vec<String>;
 
 #[track_caller]

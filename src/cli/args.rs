@@ -6,21 +6,25 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Override;
 
-/// Anomaly detection and explained incidents beside your Prometheus.
-///
-/// Portent polls PromQL range queries, judges every series against its own recent past, groups
-/// what belongs together into incidents, and says what probably caused them.
-///
-/// See it work in half a minute, with nothing installed:
-///
-///     portent demo
-///
-/// Then on your own Prometheus (config/prometheus.toml is a start):
-///
-///     portent check config portent.toml
-///     portent run --config.file=portent.toml
+/// Said by `portent --help`.
+const ABOUT: &str = "\
+Anomaly detection and explained incidents beside your Prometheus.
+
+Portent polls PromQL range queries, judges every series against its own recent past, groups
+what belongs together into incidents, and says what probably caused them.
+
+See it work in half a minute, with nothing installed:
+
+    portent demo
+
+Then on your own Prometheus (config/prometheus.toml is a start):
+
+    portent check config portent.toml
+    portent run --config.file=portent.toml";
+
+/// The command line.
 #[derive(Debug, Parser)]
-#[command(name = "portent", version, verbatim_doc_comment, arg_required_else_help = true)]
+#[command(name = "portent", version, about = ABOUT, arg_required_else_help = true)]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,

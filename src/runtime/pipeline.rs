@@ -224,7 +224,8 @@ impl Pipeline {
             });
             match restored {
                 Ok(restored) => {
-                    working.engine = self.engine(restored, self.clock.now());
+                    let now = self.clock.now();
+                    working.engine = self.engine(not_ahead(restored, now), now);
                     working.polls.clear();
                     self.generation.send_modify(|generation| *generation += 1);
                     info!("the engine starts again; history is read anew");
@@ -265,6 +266,16 @@ impl Pipeline {
             model: working.model.clone(),
         }));
     }
+}
+
+/// A step that was judged in the future was judged by a clock that was wrong, or in a demo: believed, it would mute
+/// everything until then.
+pub(super) fn not_ahead(mut restored: Restored, now: Timestamp) -> Restored {
+    for (signal, through) in restored.judged_through.iter_mut().filter(|(_, through)| **through > now) {
+        warn!(%signal, "the store says that {signal} is judged up to {through}, which is still to come; taken as {now}");
+        *through = now;
+    }
+    restored
 }
 
 /// What the effects write down, with the states after them.
@@ -330,5 +341,19 @@ impl Working {
                 polls.and_then(|polls| polls.last_error.as_deref()).unwrap_or("its history is being read");
             (!has_answer).then(|| format!("signal {signal} has no answer yet: {because}"))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_judged_in_the_future_is_not_believed() {
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
+        let judged = [("cpu", 50), ("errors", 500)].map(|(signal, s)| (SignalName::new(signal), at(s)));
+        let restored = Restored { judged_through: judged.into(), ..Restored::default() };
+        let through: Vec<Timestamp> = not_ahead(restored, at(100)).judged_through.into_values().collect();
+        assert_eq!(through, [at(50), at(100)]);
     }
 }

@@ -9,7 +9,7 @@ use tracing::warn;
 use super::asker::{Asker, QUESTIONS_WAITING_MAX};
 use super::clock::Clock;
 use super::metrics::{Metrics, tell_config};
-use super::pipeline::{Message, PAST_LIMIT, Pipeline, Tagged};
+use super::pipeline::{Message, PAST_LIMIT, Pipeline, Tagged, not_ahead};
 use super::poller::{Assignment, Poller};
 use super::settings::Settings;
 use super::status::{Handle, Status};
@@ -20,7 +20,6 @@ use crate::llm::{LlmError, Model};
 use crate::source::{self, Prometheus, SignalQuery, SourceError};
 use crate::store::{Commit, Store, StoreError};
 use crate::telemetry::Registry;
-use crate::time::Timestamp;
 
 /// A baseline is warm after four windows: the window itself, and enough beyond it to know the noise.
 const WINDOWS_OF_HISTORY: u32 = 4;
@@ -168,16 +167,6 @@ fn history_of(plan: &SignalPlan) -> Duration {
     let window = plan.step.saturating_mul(plan.settings.baseline_points as u32);
     let trouble = plan.settings.adopt_after.saturating_add(window.saturating_mul(2));
     window.saturating_mul(WINDOWS_OF_HISTORY).max(trouble)
-}
-
-/// A step that was judged in the future was judged by a clock that was wrong, or in a demo: believed, it would mute
-/// everything until then.
-fn not_ahead(mut restored: engine::Restored, now: Timestamp) -> engine::Restored {
-    for (signal, through) in restored.judged_through.iter_mut().filter(|(_, through)| **through > now) {
-        warn!(%signal, "the store says that {signal} is judged up to {through}, which is still to come; taken as {now}");
-        *through = now;
-    }
-    restored
 }
 
 /// The engine's thread ends when its queue does; a task waits for that, so that a stop waits for the last commit.
