@@ -1,8 +1,6 @@
-//! The pipeline's own metrics.
+//! The catalogue: every metric with its labels and what it tells.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -11,45 +9,37 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 
-use crate::detect::Tally;
-use crate::engine::{Engine, Event};
-use crate::incident;
-use crate::series::SignalName;
 use crate::telemetry::Registry;
-use crate::time::Timestamp;
-
-use super::pipeline::PollNews;
-use super::status::ModelStatus;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct BySignal {
-    signal: String,
+pub(super) struct BySignal {
+    pub(super) signal: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByFailure {
-    signal: String,
-    kind: String,
+pub(super) struct ByFailure {
+    pub(super) signal: String,
+    pub(super) kind: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct BySeverity {
-    severity: String,
+pub(super) struct BySeverity {
+    pub(super) severity: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByPhase {
-    phase: String,
+pub(super) struct ByPhase {
+    pub(super) phase: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByReason {
-    reason: String,
+pub(super) struct ByReason {
+    pub(super) reason: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByDirection {
-    direction: String,
+pub(super) struct ByDirection {
+    pub(super) direction: String,
 }
 
 const SIGNAL: &[&str] = &["signal"];
@@ -73,7 +63,7 @@ pub fn metrics_reference() -> String {
 }
 
 /// Tells which config is in force.
-pub(super) fn tell_config(registry: &mut Registry, hash: String) {
+pub(in crate::runtime) fn tell_config(registry: &mut Registry, hash: String) {
     let info = Info::new(vec![("hash", hash)]);
     registry.register_family(
         "config",
@@ -85,39 +75,39 @@ pub(super) fn tell_config(registry: &mut Registry, hash: String) {
 
 /// The pipeline's own metrics. Labels are bounded: signals by the config, the rest by our own words.
 #[derive(Debug, Clone)]
-pub(super) struct Metrics {
-    query_seconds: Family<BySignal, Histogram, fn() -> Histogram>,
-    query_failures: Family<ByFailure, Counter>,
-    missed: Family<BySignal, Counter>,
-    last_success: Family<BySignal, Float>,
-    judged_through: Family<BySignal, Float>,
-    series: Family<BySignal, Gauge>,
-    warming: Family<BySignal, Gauge>,
-    anomalous: Family<BySignal, Gauge>,
-    lost: Family<BySignal, Gauge>,
-    source_degraded: Family<BySignal, Gauge>,
-    without_service: Family<BySignal, Gauge>,
-    not_values: Family<BySignal, Counter>,
-    warnings: Family<BySignal, Counter>,
-    judged: Family<BySignal, Counter>,
-    outside: Family<BySignal, Counter>,
-    repeated: Family<BySignal, Counter>,
-    untracked: Family<BySignal, Counter>,
-    evicted: Family<BySignal, Counter>,
-    anomalies: Family<BySignal, Counter>,
-    incidents_open: Family<BySeverity, Gauge>,
-    incidents_phase: Family<ByPhase, Gauge>,
-    incidents_opened: Family<BySeverity, Counter>,
-    incidents_resolved: Counter,
-    evaluation_seconds: Histogram,
-    commit_failures: Counter,
-    queue_length: Gauge,
-    ready: Gauge,
-    llm_questions: Counter,
-    llm_cached: Counter,
-    llm_requests: Counter,
-    llm_tokens: Family<ByDirection, Counter>,
-    llm_fallbacks: Family<ByReason, Counter>,
+pub(in crate::runtime) struct Metrics {
+    pub(super) query_seconds: Family<BySignal, Histogram, fn() -> Histogram>,
+    pub(super) query_failures: Family<ByFailure, Counter>,
+    pub(super) missed: Family<BySignal, Counter>,
+    pub(super) last_success: Family<BySignal, Float>,
+    pub(super) judged_through: Family<BySignal, Float>,
+    pub(super) series: Family<BySignal, Gauge>,
+    pub(super) warming: Family<BySignal, Gauge>,
+    pub(super) anomalous: Family<BySignal, Gauge>,
+    pub(super) lost: Family<BySignal, Gauge>,
+    pub(super) source_degraded: Family<BySignal, Gauge>,
+    pub(super) without_service: Family<BySignal, Gauge>,
+    pub(super) not_values: Family<BySignal, Counter>,
+    pub(super) warnings: Family<BySignal, Counter>,
+    pub(super) judged: Family<BySignal, Counter>,
+    pub(super) outside: Family<BySignal, Counter>,
+    pub(super) repeated: Family<BySignal, Counter>,
+    pub(super) untracked: Family<BySignal, Counter>,
+    pub(super) evicted: Family<BySignal, Counter>,
+    pub(super) anomalies: Family<BySignal, Counter>,
+    pub(super) incidents_open: Family<BySeverity, Gauge>,
+    pub(super) incidents_phase: Family<ByPhase, Gauge>,
+    pub(super) incidents_opened: Family<BySeverity, Counter>,
+    pub(super) incidents_resolved: Counter,
+    pub(super) evaluation_seconds: Histogram,
+    pub(super) commit_failures: Counter,
+    pub(super) queue_length: Gauge,
+    pub(super) ready: Gauge,
+    pub(super) llm_questions: Counter,
+    pub(super) llm_cached: Counter,
+    pub(super) llm_requests: Counter,
+    pub(super) llm_tokens: Family<ByDirection, Counter>,
+    pub(super) llm_fallbacks: Family<ByReason, Counter>,
 }
 
 fn query_buckets() -> Histogram {
@@ -126,7 +116,7 @@ fn query_buckets() -> Histogram {
 
 impl Metrics {
     /// Registers them all.
-    pub(super) fn new(registry: &mut Registry) -> Self {
+    pub(in crate::runtime) fn new(registry: &mut Registry) -> Self {
         let metrics = Self {
             query_seconds: Family::new_with_constructor(query_buckets),
             query_failures: Family::default(),
@@ -337,139 +327,7 @@ impl Metrics {
             self.llm_fallbacks.clone(),
         );
     }
-
-    /// Begins a signal's series: an alert on what never happened needs a value to look at.
-    pub(super) fn begun(&self, signal: &SignalName, now: Timestamp) {
-        self.last_success.get_or_create(&by(signal)).set(now.as_seconds());
-        self.missed.get_or_create(&by(signal)).inc_by(0);
-        self.source_degraded.get_or_create(&by(signal)).set(0);
-    }
-
-    pub(super) fn answered(&self, signal: &SignalName, news: &PollNews) {
-        let label = by(signal);
-        self.query_seconds.get_or_create(&label).observe(news.seconds);
-        self.not_values.get_or_create(&label).inc_by(news.not_values as u64);
-        self.warnings.get_or_create(&label).inc_by(news.warnings.len() as u64);
-        self.without_service.get_or_create(&label).set(news.without_service as i64);
-    }
-
-    pub(super) fn failed(&self, signal: &SignalName, kind: &str) {
-        let label = ByFailure { signal: signal.to_string(), kind: kind.to_owned() };
-        self.query_failures.get_or_create(&label).inc();
-    }
-
-    pub(super) fn missed(&self, signal: &SignalName, slots: u64) {
-        self.missed.get_or_create(&by(signal)).inc_by(slots);
-    }
-
-    /// What was judged is written down.
-    pub(super) fn judged(&self, signal: &SignalName, through: Timestamp, now: Timestamp) {
-        self.judged_through.get_or_create(&by(signal)).set(through.as_seconds());
-        self.last_success.get_or_create(&by(signal)).set(now.as_seconds());
-    }
-
-    pub(super) fn queue_length(&self, length: usize) {
-        self.queue_length.set(length as i64);
-    }
-
-    pub(super) fn committed(&self, took: Duration, is_written: bool) {
-        self.evaluation_seconds.observe(took.as_secs_f64());
-        if !is_written {
-            self.commit_failures.inc();
-        }
-    }
-
-    pub(super) fn happened(&self, event: &Event) {
-        match event {
-            Event::Incident(incident::Event::Opened { member, assessment, .. }) => {
-                self.anomalies.get_or_create(&by(&member.key.signal)).inc();
-                let severity = assessment.severity.as_str().to_owned();
-                self.incidents_opened.get_or_create(&BySeverity { severity }).inc();
-            }
-            Event::Incident(incident::Event::Joined { member }) => {
-                self.anomalies.get_or_create(&by(&member.key.signal)).inc();
-            }
-            Event::Incident(incident::Event::Resolved { .. }) => {
-                self.incidents_resolved.inc();
-            }
-            Event::Incident(
-                incident::Event::Worsened { .. }
-                | incident::Event::MemberEnded { .. }
-                | incident::Event::SeverityChanged { .. }
-                | incident::Event::AnalysisRequested { .. },
-            )
-            | Event::Diagnosed(_)
-            | Event::Captured(_)
-            | Event::System(_) => {}
-        }
-    }
-
-    /// Sets the gauges, and adds to the counters what was counted since they were last told.
-    pub(super) fn stands(&self, engine: &Engine, told: &mut Told, is_ready: bool) {
-        self.ready.set(i64::from(is_ready));
-        for severity in incident::Severity::ALL {
-            let open = engine.open_incidents().filter(|incident| incident.assessment.severity == severity);
-            let label = BySeverity { severity: severity.as_str().to_owned() };
-            self.incidents_open.get_or_create(&label).set(open.count() as i64);
-        }
-        for phase in ["detected", "analyzing", "diagnosed"] {
-            let inside = engine.open_incidents().filter(|incident| incident.phase.as_str() == phase);
-            let label = ByPhase { phase: phase.to_owned() };
-            self.incidents_phase.get_or_create(&label).set(inside.count() as i64);
-        }
-        let degraded: Vec<&SignalName> = engine.degraded().collect();
-        for (signal, tally) in engine.tallies() {
-            let is_degraded = degraded.contains(&&signal);
-            self.source_degraded.get_or_create(&by(&signal)).set(i64::from(is_degraded));
-            self.tell(&signal, tally, told);
-        }
-    }
-
-    fn tell(&self, signal: &SignalName, tally: Tally, told: &mut Told) {
-        let label = by(signal);
-        self.series.get_or_create(&label).set(tally.series as i64);
-        self.warming.get_or_create(&label).set(tally.warming as i64);
-        self.anomalous.get_or_create(&label).set(tally.anomalous as i64);
-        self.lost.get_or_create(&label).set(tally.lost as i64);
-        let before = told.0.insert(signal.clone(), tally).unwrap_or_default();
-        for (counters, total, before) in [
-            (&self.judged, tally.judged_total, before.judged_total),
-            (&self.outside, tally.outside_total, before.outside_total),
-            (&self.repeated, tally.repeated_total, before.repeated_total),
-            (&self.untracked, tally.untracked_total, before.untracked_total),
-            (&self.evicted, tally.evicted_total, before.evicted_total),
-        ] {
-            // A rebuilt engine counts from zero: all that it has counted is new.
-            counters.get_or_create(&label).inc_by(total.checked_sub(before).unwrap_or(total));
-        }
-    }
-
-    /// Brings the model's counters up to what was counted.
-    pub(super) fn model(&self, model: &ModelStatus) {
-        let up_to = |counter: &Counter, total: u64| {
-            counter.inc_by(total.saturating_sub(counter.get()));
-        };
-        up_to(&self.llm_questions, model.questions_total);
-        up_to(&self.llm_cached, model.cached_total);
-        up_to(&self.llm_requests, model.requests_total);
-        for (direction, total) in
-            [("prompt", model.prompt_tokens_total), ("completion", model.completion_tokens_total)]
-        {
-            up_to(&self.llm_tokens.get_or_create(&ByDirection { direction: direction.to_owned() }), total);
-        }
-        for (reason, total) in &model.fallbacks_total {
-            up_to(&self.llm_fallbacks.get_or_create(&ByReason { reason: (*reason).to_owned() }), *total);
-        }
-    }
 }
-
-fn by(signal: &SignalName) -> BySignal {
-    BySignal { signal: signal.to_string() }
-}
-
-/// What the counters were last told, by signal.
-#[derive(Debug, Default)]
-pub(super) struct Told(BTreeMap<SignalName, Tally>);
 
 #[cfg(test)]
 mod tests {
@@ -477,21 +335,7 @@ mod tests {
 
     #[test]
     fn the_committed_reference_is_in_step() {
-        let committed = include_str!("../../docs/metrics.md");
+        let committed = include_str!("../../../docs/metrics.md");
         assert_eq!(metrics_reference(), committed, "docs/metrics.md is out of step: run `make docs`");
-    }
-
-    #[test]
-    fn a_counter_goes_on_when_the_engine_is_rebuilt() {
-        let mut registry = Registry::new();
-        let metrics = Metrics::new(&mut registry);
-        let signal = SignalName::new("cpu");
-        let tally = |judged_total| Tally { judged_total, ..Tally::default() };
-        let mut told = Told::default();
-        for judged in [5, 2, 7] {
-            metrics.tell(&signal, tally(judged), &mut told);
-        }
-        // Five, then a rebuilt engine's two, then five more of those.
-        assert!(registry.encode().contains("portent_samples_judged_total{signal=\"cpu\"} 12\n"));
     }
 }
