@@ -24,11 +24,12 @@ async fn a_kill_at_any_moment_loses_and_doubles_nothing() {
     let demo = Demo::start(world.clone(), real_clock()).await;
     let config = format!(
         "[source]\nurl = \"{}\"\nquery_delay = \"0s\"\nrequests_per_second = 10000\nburst = 10000\n\
-         [signal_defaults]\nstep = \"1s\"\ninterval = \"1s\"\nclear_points = 2\n\
-         [incident]\nresolve_after = \"3s\"\n[runtime]\nhistory = \"2m\"\nfirst_look = \"1s\"\n\
+         [signal_defaults]\nstep = \"1s\"\ninterval = \"1s\"\nclear_points = 1\n\
+         [incident]\nresolve_after = \"1s\"\n[runtime]\nhistory = \"2m\"\nfirst_look = \"1s\"\n\
          [signal.error_rate]\nquery = \"demo_error_rate\"\n[signal.latency_p95]\nquery = \"demo_latency_p95\"\n",
         demo.url()
     );
+    let clock = portent::runtime::Clock::real();
     let mut acknowledged: BTreeSet<String> = BTreeSet::new();
     for round in 0..KILLS {
         post_fault(&world, round);
@@ -37,6 +38,8 @@ async fn a_kill_at_any_moment_loses_and_doubles_nothing() {
         let lives = Duration::from_millis(50 + mix(round) % 1500);
         let begun = Instant::now();
         while begun.elapsed() < lives {
+            // A little apart, so that the agent has the processor.
+            clock.sleep(Duration::from_millis(5)).await;
             if let Some(incidents) = agent.incidents().await {
                 acknowledged.extend(incidents.iter().map(|i| i["id"].as_str().unwrap().to_owned()));
             }
@@ -53,7 +56,7 @@ async fn a_kill_at_any_moment_loses_and_doubles_nothing() {
     for id in &acknowledged {
         assert!(unique.contains(id.as_str()), "incident {id} was shown and is lost");
     }
-    assert!(acknowledged.len() >= 5, "faults were posted, incidents must have opened");
+    assert!(acknowledged.len() >= 15, "faults were posted, incidents must have opened");
     assert_no_trouble_stands_twice(&agent, &ids).await;
 }
 
@@ -62,7 +65,7 @@ fn post_fault(world: &World, round: u64) {
     let service = SERVICES[(round % 5) as usize].name;
     let signal = if round.is_multiple_of(2) { "error_rate" } else { "latency_p95" };
     let body = format!(
-        r#"{{"service":"{service}","signal":"{signal}","shape":"step","factor":10,"duration":"4s"}}"#
+        r#"{{"service":"{service}","signal":"{signal}","shape":"step","factor":10,"duration":"3s"}}"#
     );
     world.post(FaultRequest::from_json(body.as_bytes()).unwrap(), now_ms()).unwrap();
 }

@@ -149,3 +149,17 @@ fn a_question_that_was_out_at_a_restart_is_asked_again() {
     second.play(33..WARM + 4);
     assert_eq!(asked(&second.effects), [2]);
 }
+
+#[test]
+fn what_was_answered_before_a_restart_is_not_asked_again_and_counts() {
+    let mut first = story(1);
+    answer(&mut first, 33, 1, Ok("answered"));
+    let mut second = first.restart();
+    second.poll(0..34);
+    assert!(asked(&second.effects).is_empty(), "the answer is in the log");
+    // The second signal joins at slot 35: its diagnosis would be the second question.
+    second.play(34..38);
+    assert!(asked(&second.effects).is_empty());
+    let last = diagnoses(&second.effects).pop().unwrap();
+    assert_eq!(last.author, Author::Heuristics { because: Because::QuestionsUsed });
+}
