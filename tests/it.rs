@@ -1,7 +1,9 @@
 //! The agent as its users run it: a real Prometheus, real HTTP, a real SQLite file, the real binary.
 //!
-//! Each test takes its own free ports and its own folder, and ends what it started, by its id. Nothing waits by sleeping:
-//! a test waits for what it wants to see, up to a deadline that only a defect reaches.
+//! Each test takes its own free ports and its own folder, and ends what it started, by its id. A test looks for what it
+//! wants to see, with a pause of a few milliseconds between two looks, up to a deadline that only a defect reaches. Where
+//! the passing of time is itself the matter (slots during an outage, the life of a process before it is killed), a test
+//! lets that time pass.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

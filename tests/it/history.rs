@@ -166,12 +166,12 @@ async fn a_fault_that_is_posted_opens_an_incident_live() {
         );
         let agent = Agent::start(&folder, &config);
         agent.ready().await;
-        agents.push(agent);
+        agents.push((name, agent));
     }
     let body =
         r#"{"service":"order-service","signal":"latency_p95","shape":"step","factor":15,"duration":"30s"}"#;
     world.post(FaultRequest::from_json(body.as_bytes()).unwrap(), now_ms()).unwrap();
-    for agent in agents {
+    for (name, agent) in agents {
         let incident = eventually("an incident about the posted fault", || async {
             let incidents = agent.incidents().await?;
             let is_it = |incident: &serde_json::Value| {
@@ -182,6 +182,10 @@ async fn a_fault_that_is_posted_opens_an_incident_live() {
         })
         .await;
         let id = incident["id"].as_str().unwrap();
+        if name == "gauges" {
+            // Of rates only the fault is claimed: a scrape that comes late makes every `rate()` of the service dip.
+            assert_eq!(incident["signals"], serde_json::json!(["latency_p95"]), "{incident:#}");
+        }
         let diagnosis = eventually("a diagnosis that names the posted fault", || async {
             let diagnosis = agent.get(&format!("/api/v1/incidents/{id}/diagnosis")).await?;
             let first = diagnosis["hypotheses"].as_array()?.first()?.clone();
