@@ -4,7 +4,7 @@
 use indexmap::IndexMap;
 
 use crate::diagnose::Diagnosis;
-use crate::engine::{Effect, Engine, Event, Input, Stream};
+use crate::engine::{Coverage, Effect, Engine, Event, Input, Stream};
 use crate::id::IncidentId;
 use crate::incident::Incident;
 use crate::series::Batch;
@@ -41,7 +41,8 @@ impl Replay {
             effects.extend(self.step(at, Input::Batch(batch)));
         }
         for signal in signals {
-            effects.extend(self.step(at, Input::SlotClosed { signal, through: at }));
+            effects
+                .extend(self.step(at, Input::SlotClosed { signal, through: at, coverage: Coverage::Whole }));
         }
         effects
     }

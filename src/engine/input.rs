@@ -20,13 +20,27 @@ pub enum Input {
         signal: SignalName,
         /// The last step that the answer covers.
         through: Timestamp,
+        /// Whether the answer holds all that the backend has.
+        coverage: Coverage,
     },
-    /// A signal's query failed. This is no data, and no loss either.
+    /// A signal's query failed. This is no data, and no loss of a series either.
     PollFailed {
         /// The signal.
         signal: SignalName,
+        /// The slot that it was asked for.
+        slot: Timestamp,
+        /// Whose fault it is.
+        failure: Failure,
         /// Why.
         because: String,
+    },
+    /// The backend itself took no samples, or those of few of its targets only, at the steps from `from` to `to`, both
+    /// included. Told before the batches that hold these steps or the ones after them.
+    SourceGap {
+        /// The first such step.
+        from: Timestamp,
+        /// The last such step.
+        to: Timestamp,
     },
     /// Time has passed.
     Tick,
@@ -41,6 +55,27 @@ pub enum Input {
         /// The name of the model and whether the answer came from the cache, with the hypotheses; or why there are none.
         answer: Result<Answer, Because>,
     },
+}
+
+/// How much of what there is an answer holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Coverage {
+    /// All of it: a series that is missing has no samples.
+    Whole,
+    /// A part, by the backend's own word: what is missing may be there all the same.
+    Partial {
+        /// The backend's word.
+        because: String,
+    },
+}
+
+/// Whose fault a failed poll is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The backend's or the way to it: no answer, too late, 429 or 5xx, or something that is no answer at all.
+    Backend,
+    /// The query's or the config's: refused, too large, a secret that cannot be read.
+    Query,
 }
 
 /// A model's answer that was understood.

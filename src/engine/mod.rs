@@ -11,6 +11,6 @@ mod tests;
 mod troubles;
 
 pub use self::event::{CapturedSeries, Event, Happening, Stream, SystemEvent};
-pub use self::input::{Answer, Command, Effect, Input, Reply, Restored};
+pub use self::input::{Answer, Command, Coverage, Effect, Failure, Input, Reply, Restored};
 pub use self::settings::Settings;
 pub use self::step::Engine;

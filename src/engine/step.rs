@@ -98,9 +98,11 @@ impl Engine {
         self.began.get_or_insert(now);
         match input {
             Input::Batch(batch) => self.detect.judge(&batch, self.muted(batch.signal())),
-            Input::SlotClosed { signal, through } => self.close(now, &signal, through, &mut effects),
+            Input::SlotClosed { signal, through, coverage: _ } => {
+                self.close(now, &signal, through, &mut effects)
+            }
             // A failed poll is no data: nothing is judged, and nothing is missed.
-            Input::PollFailed { .. } => {}
+            Input::PollFailed { .. } | Input::SourceGap { .. } => {}
             Input::Tick => self.tick(now, &mut effects),
             Input::Command(Command::Analyze { incident }) => self.analyze(now, incident, &mut effects),
             Input::Answered { incident, revision, answer } => {

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use super::clock::Clock;
 use super::metrics::Metrics;
 use super::pipeline::{Message, PollNews, Tagged};
-use crate::engine::Input;
+use crate::engine::{Coverage, Failure, Input};
 use crate::schedule::{Schedule, Slot};
 use crate::source::{Answer, Limits, Prometheus, SignalQuery, SourceError, TimeRange, chunks};
 use crate::time::Timestamp;
@@ -141,7 +141,16 @@ impl Poller {
                 }
                 self.metrics.failed(&signal, error.kind());
                 news.error = Some(error.to_string());
-                let failed = Input::PollFailed { signal: signal.clone(), because: error.to_string() };
+                let failure = match error.is_retryable() {
+                    true => Failure::Backend,
+                    false => Failure::Query,
+                };
+                let failed = Input::PollFailed {
+                    signal: signal.clone(),
+                    slot: slot.at,
+                    failure,
+                    because: error.to_string(),
+                };
                 if !self.send(progress.generation, Message::Input(failed)).await {
                     return false;
                 }
@@ -208,7 +217,11 @@ impl Poller {
             }
             progress.seen = Some(part.end());
         }
-        let closed = Input::SlotClosed { signal: query.signal.clone(), through: range.end() };
+        let closed = Input::SlotClosed {
+            signal: query.signal.clone(),
+            through: range.end(),
+            coverage: Coverage::Whole,
+        };
         let taken = self.send(progress.generation, Message::Input(closed)).await;
         Ok(if taken { Delivered::Yes } else { Delivered::NobodyThere })
     }

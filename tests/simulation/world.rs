@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use portent::correlate;
 use portent::detect::{Kind, Settings, SignalPlan};
-use portent::engine::{self, Engine, Input, Restored};
+use portent::engine::{self, Coverage, Engine, Input, Restored};
 use portent::incident;
 use portent::replay::Replay;
 use portent::series::{Batch, Labels, SeriesKey, Service, SignalName};
@@ -90,7 +90,14 @@ pub(crate) fn replay(world: &World, run: Run, sampling: Sampling) -> Replay {
             let now = Timestamp::from_millis(poll);
             replay.step(now, Input::Batch(batch));
             let through = Timestamp::from_millis(last_step);
-            replay.step(now, Input::SlotClosed { signal: SignalName::new(signal.name()), through });
+            replay.step(
+                now,
+                Input::SlotClosed {
+                    signal: SignalName::new(signal.name()),
+                    through,
+                    coverage: Coverage::Whole,
+                },
+            );
         }
         next_step = last_step + STEP_MS;
         poll += POLL_MS;

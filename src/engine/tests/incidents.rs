@@ -1,7 +1,7 @@
 //! From an anomaly to an incident and to its end.
 
 use super::story::{Story, WARM, World, at, fault};
-use crate::engine::{Effect, Input};
+use crate::engine::{Coverage, Effect, Failure, Input};
 use crate::incident::Phase;
 use crate::series::SignalName;
 
@@ -83,7 +83,12 @@ fn a_failed_poll_changes_nothing() {
     let mut story = Story::warm(World::shop([fault("shop", "error_rate", 30..200, 900.0)]));
     story.play(WARM..35);
     let before = story.engine.open_incidents().cloned().collect::<Vec<_>>();
-    let failed = Input::PollFailed { signal: SignalName::new("error_rate"), because: "timeout".to_owned() };
+    let failed = Input::PollFailed {
+        signal: SignalName::new("error_rate"),
+        slot: at(35),
+        failure: Failure::Query,
+        because: "timeout".to_owned(),
+    };
     for slot in 35..100 {
         assert_eq!(story.step(slot, failed.clone()), []);
     }
@@ -104,7 +109,8 @@ fn a_step_is_advanced_once_and_never_back() {
     let mut story = Story::warm(World::shop([]));
     let signal = SignalName::new("error_rate");
     let mut advanced = |through: i64| {
-        let closed = Input::SlotClosed { signal: signal.clone(), through: at(through) };
+        let closed =
+            Input::SlotClosed { signal: signal.clone(), through: at(through), coverage: Coverage::Whole };
         let effects = story.step(40, closed);
         effects.iter().filter(|effect| matches!(effect, Effect::Advance { .. })).count()
     };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::story::{Story, WARM, World, answered_at, at, fault};
-use crate::engine::{Input, Restored};
+use crate::engine::{Coverage, Input, Restored};
 use crate::incident::Phase;
 
 const DAY: i64 = 86_400 / super::story::STEP_S;
@@ -141,7 +141,10 @@ fn after_a_start_a_diagnosis_waits_for_every_signal_but_not_for_long() {
         let through = at(slots.end - 1);
         let batch = story.world.batch("error_rate", slots.clone());
         story.step(slots.end - 1, Input::Batch(batch));
-        story.step(slots.end - 1, Input::SlotClosed { signal: signal.clone(), through });
+        story.step(
+            slots.end - 1,
+            Input::SlotClosed { signal: signal.clone(), through, coverage: Coverage::Whole },
+        );
         story.log().last().cloned().unwrap_or_default()
     };
     assert_eq!(one(0..34), "captured 1");

@@ -7,7 +7,9 @@ use std::time::Duration;
 use crate::correlate;
 use crate::detect::{self, Kind, SignalPlan};
 use crate::diagnose::PastIncident;
-use crate::engine::{Effect, Engine, Event, Happening, Input, Restored, Settings, Stream, SystemEvent};
+use crate::engine::{
+    Coverage, Effect, Engine, Event, Happening, Input, Restored, Settings, Stream, SystemEvent,
+};
 use crate::id::IncidentId;
 use crate::incident::{self, Incident};
 use crate::series::{Batch, Labels, SeriesKey, Service, SignalName};
@@ -134,7 +136,14 @@ impl Story {
         for signal in self.world.signals {
             let batch = self.world.batch(signal, slots.clone());
             self.step(last, Input::Batch(batch));
-            self.step(last, Input::SlotClosed { signal: SignalName::new(signal), through: at(last) });
+            self.step(
+                last,
+                Input::SlotClosed {
+                    signal: SignalName::new(signal),
+                    through: at(last),
+                    coverage: Coverage::Whole,
+                },
+            );
         }
     }
 

@@ -26,6 +26,11 @@ pub struct Answer {
     pub not_values: usize,
     /// Series left out because they lack the service label.
     pub without_service: usize,
+    /// Why this is only a part of what there is, in the backend's own words; `None` where it is all.
+    pub partial: Option<String>,
+    /// The time on the backend's clock when it answered, by the `Date` header, to the second; `None` where it sent none
+    /// or the answer was decoded without its headers.
+    pub served_at: Option<crate::time::Timestamp>,
 }
 
 /// Why a body is no answer.
@@ -86,7 +91,15 @@ pub fn decode(body: &[u8], interner: &mut Interner, series_limit: usize) -> Resu
         interner,
         series_limit,
         series: 0,
-        answer: Answer { batch, warnings: Vec::new(), bytes: body.len(), not_values: 0, without_service: 0 },
+        answer: Answer {
+            batch,
+            warnings: Vec::new(),
+            bytes: body.len(),
+            not_values: 0,
+            without_service: 0,
+            partial: None,
+            served_at: None,
+        },
         warnings_seen: 0,
     };
     let outcome = reader.document(Scanner::new(text));
