@@ -15,6 +15,7 @@ mod detection {
 
     mod document;
     mod gaps;
+    mod index;
     mod levels;
     mod opening;
     mod properties;

@@ -5,6 +5,7 @@
 
 mod classic;
 mod finding;
+mod index;
 mod run;
 mod settings;
 mod stage;

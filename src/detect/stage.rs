@@ -1,10 +1,9 @@
 //! The stage: every signal's table, fed by batches, read by the stages after it.
 
-use std::sync::Arc;
-
 use indexmap::IndexMap;
 
 use super::finding::{Anomaly, Finding, SeriesView};
+use super::index::Sums;
 use super::settings::SignalPlan;
 use super::table::{Counts, Table};
 use crate::series::{Batch, SeriesKey, Service, SignalName};
@@ -90,57 +89,42 @@ impl Detect {
         self.tables.get(&key.signal)?.state_of(key.hash)
     }
 
+    /// The time of a series' last sample; `None` where it has no state.
+    pub fn last_sample(&self, key: &SeriesKey) -> Option<Timestamp> {
+        self.tables.get(&key.signal)?.last_sample(key.hash)
+    }
+
     /// The series of one service over all signals.
     pub fn of_service(&self, service: &Service) -> Vec<SeriesView> {
-        self.select(|key| key.service == *service)
+        let tables = self.tables.values();
+        tables.flat_map(|table| table.rows_of_service(service).iter().map(|row| table.view(*row))).collect()
     }
 
     /// Series that are anomalous or lost now, but those of one service; at most `limit`.
     pub fn moved_elsewhere(&self, service: &Service, limit: usize) -> Vec<SeriesView> {
-        let mut views = Vec::new();
-        for table in self.tables.values() {
-            for (key, row) in table.views() {
-                let (anomaly, is_lost) = table.state_of(key.hash).unwrap_or_default();
-                if key.service != *service && (anomaly.is_some() || is_lost) && views.len() < limit {
-                    views.push(table.view(row));
-                }
-            }
-        }
-        views
+        let elsewhere = |table: &Table, row: &usize| table.service(*row) != service;
+        self.tables
+            .values()
+            .flat_map(|table| table.troubled_rows().map(move |row| (table, row)))
+            .filter(|(table, row)| elsewhere(table, row))
+            .take(limit)
+            .map(|(table, row)| table.view(row))
+            .collect()
     }
 
     /// The series of one signal.
     pub fn of_signal(&self, signal: &SignalName) -> Vec<SeriesView> {
         let table = self.tables.get(signal);
-        table.map(|table| table.views().map(|(_, row)| table.view(row)).collect()).unwrap_or_default()
+        table.map(|table| table.rows().map(|row| table.view(row)).collect()).unwrap_or_default()
     }
 
     /// What was counted, a row a signal, in the order of the config.
     pub fn tallies(&self) -> Vec<(SignalName, Tally)> {
         let row = |(signal, table): (&SignalName, &Table)| {
             let counted = self.tallies.get(signal).copied().unwrap_or_default();
-            let tally = Tally {
-                series: table.tracked(),
-                warming: table.warming(),
-                anomalous: table.anomalous(),
-                lost: table.lost(),
-                ..counted
-            };
-            (signal.clone(), tally)
+            let Sums { warming, anomalous, lost } = table.sums();
+            (signal.clone(), Tally { series: table.tracked(), warming, anomalous, lost, ..counted })
         };
         self.tables.iter().map(row).collect()
-    }
-
-    fn select(&self, wanted: impl Fn(&Arc<SeriesKey>) -> bool) -> Vec<SeriesView> {
-        let tables = self.tables.values();
-        tables
-            .flat_map(|table| {
-                table
-                    .views()
-                    .filter(|(key, _)| wanted(key))
-                    .map(|(_, row)| table.view(row))
-                    .collect::<Vec<_>>()
-            })
-            .collect()
     }
 }

@@ -10,14 +10,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use indexmap::IndexMap;
-
 use super::classic::{Baseline, Noise, baseline_of, judge};
 use super::finding::{Anomaly, Finding, Restart, SeriesView, What};
+use super::index::{Index, Standing, Sums};
 use super::run::{Mark, Run, Step};
 use super::settings::{FORGET_AFTER, Missing, SignalPlan};
 use crate::id::Fingerprint;
-use crate::series::{BatchRow, SeriesKey};
+use crate::series::{BatchRow, SeriesKey, Service};
 use crate::time::Timestamp;
 
 /// A series remembers at least this many samples as they came, for plots and for the samples around an incident.
@@ -37,7 +36,7 @@ pub(super) struct Counts {
 #[derive(Debug, Clone)]
 pub(super) struct Table {
     pub(super) plan: SignalPlan,
-    index: IndexMap<Fingerprint, usize>,
+    index: Index,
     free: Vec<usize>,
     recent_len: usize,
     keys: Vec<Arc<SeriesKey>>,
@@ -59,7 +58,7 @@ impl Table {
         let recent_len = RECENT_POINTS_MIN.max(plan.settings.baseline_points).max(plan.settings.open_window);
         Self {
             plan,
-            index: IndexMap::new(),
+            index: Index::default(),
             free: Vec::new(),
             recent_len,
             keys: Vec::new(),
@@ -101,6 +100,7 @@ impl Table {
                 }
             });
         }
+        self.note_standing(row);
     }
 
     fn judge_one(
@@ -160,7 +160,7 @@ impl Table {
         // The samples of a daily series are a day apart.
         let forget_after = FORGET_AFTER.max(self.baseline_span());
         self.forget_before(through.minus(forget_after), counts);
-        let rows: Vec<usize> = self.index.values().copied().collect();
+        let rows: Vec<usize> = self.index.rows().collect();
         for row in rows {
             if let Some(anomaly) = self.runs[row].anomaly {
                 out.push(self.finding(row, anomaly.until, What::Anomalous(anomaly)));
@@ -170,6 +170,7 @@ impl Table {
                 let last_seen = Timestamp::from_millis(self.last_ms[row]);
                 out.push(self.finding(row, through, What::Lost { last_seen }));
             }
+            self.note_standing(row);
         }
     }
 
@@ -185,25 +186,47 @@ impl Table {
         self.index.len()
     }
 
-    pub(super) fn lost(&self) -> usize {
-        self.index.values().filter(|row| self.lost[**row]).count()
-    }
-
-    pub(super) fn anomalous(&self) -> usize {
-        self.index.values().filter(|row| self.runs[**row].anomaly.is_some()).count()
-    }
-
-    pub(super) fn warming(&self) -> usize {
-        let full = self.plan.settings.baseline_points as u64;
-        self.index.values().filter(|row| self.accepted_count[**row] < full).count()
+    /// How many series are warming up, anomalous and lost.
+    pub(super) fn sums(&self) -> Sums {
+        self.index.sums()
     }
 
     pub(super) fn state_of(&self, hash: Fingerprint) -> Option<(Option<Anomaly>, bool)> {
-        self.index.get(&hash).map(|row| (self.runs[*row].anomaly, self.lost[*row]))
+        self.index.row_of(hash).map(|row| (self.runs[row].anomaly, self.lost[row]))
     }
 
-    pub(super) fn views(&self) -> impl Iterator<Item = (&Arc<SeriesKey>, usize)> {
-        self.index.values().map(|row| (&self.keys[*row], *row))
+    /// The time of a series' last sample; `None` where it has no state.
+    pub(super) fn last_sample(&self, hash: Fingerprint) -> Option<Timestamp> {
+        let row = self.index.row_of(hash)?;
+        (self.recent_count[row] > 0).then(|| Timestamp::from_millis(self.last_ms[row]))
+    }
+
+    /// Every row, in the order in which the series came.
+    pub(super) fn rows(&self) -> impl Iterator<Item = usize> {
+        self.index.rows()
+    }
+
+    pub(super) fn rows_of_service(&self, service: &Service) -> &[usize] {
+        self.index.of_service(service)
+    }
+
+    /// The anomalous and lost rows.
+    pub(super) fn troubled_rows(&self) -> impl Iterator<Item = usize> {
+        self.index.troubled()
+    }
+
+    pub(super) fn service(&self, row: usize) -> &Service {
+        &self.keys[row].service
+    }
+
+    /// Keeps the index in step with a row that may have changed.
+    fn note_standing(&mut self, row: usize) {
+        let standing = Standing {
+            is_warming: self.accepted_count[row] < self.plan.settings.baseline_points as u64,
+            is_anomalous: self.runs[row].anomaly.is_some(),
+            is_lost: self.lost[row],
+        };
+        self.index.stands(row, standing);
     }
 
     /// The whole of what is known about a row.
@@ -229,8 +252,8 @@ impl Table {
     }
 
     fn row_of(&mut self, key: &Arc<SeriesKey>) -> Option<usize> {
-        if let Some(row) = self.index.get(&key.hash) {
-            return Some(*row);
+        if let Some(row) = self.index.row_of(key.hash) {
+            return Some(row);
         }
         if self.index.len() >= self.plan.series_limit {
             return None;
@@ -243,7 +266,7 @@ impl Table {
             }
             None => self.grow(key),
         };
-        self.index.insert(key.hash, row);
+        self.index.insert(key.hash, &key.service, row);
         Some(row)
     }
 
@@ -269,16 +292,12 @@ impl Table {
     }
 
     fn forget_before(&mut self, oldest: Timestamp, counts: &mut Counts) {
-        let (last_ms, free) = (&self.last_ms, &mut self.free);
-        let before = self.index.len();
-        self.index.retain(|_, row| {
-            let stays = last_ms[*row] >= oldest.as_millis();
-            if !stays {
-                free.push(*row);
-            }
-            stays
-        });
-        counts.evicted += (before - self.index.len()) as u64;
+        let is_old = |row: &usize| self.last_ms[*row] < oldest.as_millis();
+        let gone: Vec<(usize, Service)> =
+            self.index.rows().filter(is_old).map(|row| (row, self.keys[row].service.clone())).collect();
+        self.index.remove(&gone);
+        counts.evicted += gone.len() as u64;
+        self.free.extend(gone.into_iter().map(|(row, _)| row));
     }
 
     fn restart_after_gap(&mut self, row: usize, at: Timestamp, emit: &mut dyn FnMut(Finding)) {

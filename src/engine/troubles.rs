@@ -186,9 +186,11 @@ impl Engine {
             (Some((Some(_), _)), Trouble::Deviation(_)) | (Some((_, true)), Trouble::Lost { .. }) => None,
             (Some(_), Trouble::Deviation(_)) => Some(Ended::NotInHistory),
             // History may be too short for a baseline, and so for a loss. Only a sample shows that it came back.
-            (Some(_), Trouble::Lost { last_seen, .. }) => {
-                self.last_sample(&member.key).is_some_and(|at| at > *last_seen).then_some(Ended::NotInHistory)
-            }
+            (Some(_), Trouble::Lost { last_seen, .. }) => self
+                .detect
+                .last_sample(&member.key)
+                .is_some_and(|at| at > *last_seen)
+                .then_some(Ended::NotInHistory),
             // Not seen since the restart. It may only be late; after a day it is gone for good.
             (None, trouble) => {
                 (now.since(self.last_known(member, trouble)) > FORGET_AFTER).then_some(Ended::Forgotten)
@@ -203,11 +205,5 @@ impl Engine {
             Trouble::Deviation(anomaly) => anomaly.until.max(self.muted(&member.key.signal)),
             Trouble::Lost { detected_at, .. } => *detected_at,
         }
-    }
-
-    fn last_sample(&self, key: &SeriesKey) -> Option<Timestamp> {
-        let views = self.detect.of_service(&key.service);
-        let view = views.iter().find(|view| view.key.hash == key.hash)?;
-        view.recent.last().map(|(at, _)| *at)
     }
 }

@@ -182,13 +182,19 @@ pub(crate) fn key(service: &str) -> Arc<SeriesKey> {
     Arc::new(SeriesKey::new(signal(), Service::new(service), Labels::new([("service", service)])))
 }
 
+/// A pod's series of any signal.
+pub(crate) fn labelled(signal: &SignalName, service: &str, pod: &str) -> Arc<SeriesKey> {
+    let labels = Labels::new([("service", service), ("pod", pod)]);
+    Arc::new(SeriesKey::new(signal.clone(), Service::new(service), labels))
+}
+
 pub(crate) fn plan(settings: Settings, step: Duration) -> SignalPlan {
     SignalPlan { settings, kind: Kind::Other, step, series_limit: 1000 }
 }
 
 /// A batch with one row.
 pub(crate) fn batch_of(key: &Arc<SeriesKey>, samples: impl IntoIterator<Item = (Timestamp, f64)>) -> Batch {
-    let mut batch = Batch::new(signal());
+    let mut batch = Batch::new(key.signal.clone());
     batch.begin_row(Arc::clone(key));
     for (at, value) in samples {
         batch.push(at, value);
