@@ -40,6 +40,16 @@ impl Batch {
         Self { signal, rows: Vec::new(), times_ms: Vec::new(), values: Vec::new() }
     }
 
+    /// Starts an empty batch with room for so many series and samples.
+    pub fn with_capacity(signal: SignalName, series: usize, samples: usize) -> Self {
+        Self {
+            signal,
+            rows: Vec::with_capacity(series),
+            times_ms: Vec::with_capacity(samples),
+            values: Vec::with_capacity(samples),
+        }
+    }
+
     /// The signal that every row belongs to.
     pub fn signal(&self) -> &SignalName {
         &self.signal
@@ -56,11 +66,10 @@ impl Batch {
         let Some((_, start)) = self.rows.last() else {
             return false;
         };
-        let ascends = match self.times_ms.get(*start..).and_then(<[i64]>::last) {
-            Some(last) => *last < at.as_millis(),
-            None => true,
-        };
-        let taken = ascends && value.is_finite() && value.abs() <= MAGNITUDE_MAX;
+        let before = if self.times_ms.len() > *start { self.times_ms.last() } else { None };
+        let ascends = before.is_none_or(|before| *before < at.as_millis());
+        // Of `NaN`, no comparison holds.
+        let taken = ascends && value.abs() <= MAGNITUDE_MAX;
         if taken {
             self.times_ms.push(at.as_millis());
             self.values.push(value);
@@ -100,18 +109,18 @@ impl Batch {
         if self.rows.len() <= SERIES_PER_PART_MAX {
             return vec![self];
         }
-        let mut parts = Vec::new();
-        for (place, row) in self.rows().enumerate() {
-            if place % SERIES_PER_PART_MAX == 0 {
-                parts.push(Self::new(self.signal.clone()));
+        let first_of = |nth: usize| self.rows.get(nth).map_or(self.times_ms.len(), |(_, start)| *start);
+        let cut = |nth: usize, rows: &[(Arc<SeriesKey>, usize)]| {
+            let start = first_of(nth * SERIES_PER_PART_MAX);
+            let end = first_of(nth * SERIES_PER_PART_MAX + rows.len());
+            Self {
+                signal: self.signal.clone(),
+                rows: rows.iter().map(|(key, first)| (Arc::clone(key), *first - start)).collect(),
+                times_ms: self.times_ms.get(start..end).unwrap_or_default().to_vec(),
+                values: self.values.get(start..end).unwrap_or_default().to_vec(),
             }
-            if let Some(part) = parts.last_mut() {
-                part.rows.push((Arc::clone(row.key), part.times_ms.len()));
-                part.times_ms.extend_from_slice(row.times_ms);
-                part.values.extend_from_slice(row.values);
-            }
-        }
-        parts
+        };
+        self.rows.chunks(SERIES_PER_PART_MAX).enumerate().map(|(nth, rows)| cut(nth, rows)).collect()
     }
 }
 

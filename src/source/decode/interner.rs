@@ -1,7 +1,8 @@
 //! Labels parsed once: the text of a series' labels leads to its key.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+
+use indexmap::IndexMap;
 
 use super::matrix::DecodeError;
 use super::scanner::{Scanner, Walk};
@@ -20,23 +21,35 @@ const LABELS_CHARS_MAX: usize = 512;
 ///
 /// The same series gives the same `Arc` from answer to answer. When more spellings are held than the capacity, those
 /// that the last answer did not show are forgotten, so it holds at most the capacity and one answer.
+///
+/// Backends give series in the same order each time. So each spelling remembers which one followed it: mostly one
+/// comparison with the text that is expected finds the key, and the text is neither walked nor hashed.
 #[derive(Debug)]
 pub struct Interner {
     signal: SignalName,
     service_label: ServiceLabels,
     capacity: usize,
-    by_text: HashMap<Box<str>, Entry>,
-    /// The series of the answer that is being read.
-    in_answer: HashSet<Fingerprint>,
+    /// Only texts that were read as labels to their last byte stand here.
+    by_text: IndexMap<Box<str>, Entry>,
+    /// The last answer that showed a series, whatever its spelling.
+    shown: IndexMap<Fingerprint, u64>,
     answer: u64,
+    /// Where in `by_text` the series that was read last stands.
+    last: Option<usize>,
+    /// Where the next one is expected.
+    expected: usize,
+    /// How many series the last two answers had so far.
+    series: (usize, usize),
 }
 
 #[derive(Debug)]
 struct Entry {
-    /// Missing where the labels name no service.
-    key: Option<Arc<SeriesKey>>,
+    /// With its place in `shown`; missing where the labels name no service.
+    key: Option<(Arc<SeriesKey>, usize)>,
     /// The last answer that showed it.
     answer: u64,
+    /// Where the series stands that followed it.
+    next: usize,
 }
 
 impl Interner {
@@ -46,9 +59,12 @@ impl Interner {
             signal,
             service_label,
             capacity,
-            by_text: HashMap::new(),
-            in_answer: HashSet::new(),
+            by_text: IndexMap::new(),
+            shown: IndexMap::new(),
             answer: 0,
+            last: None,
+            expected: 0,
+            series: (0, 0),
         }
     }
 
@@ -71,46 +87,94 @@ impl Interner {
         &self.signal
     }
 
+    /// How many series the answer before had.
+    pub(super) fn series_before(&self) -> usize {
+        self.series.0
+    }
+
     pub(super) fn begin_answer(&mut self) {
         self.answer += 1;
-        self.in_answer.clear();
+        (self.last, self.expected) = (None, 0);
+        self.series = (self.series.1, 0);
     }
 
     pub(super) fn end_answer(&mut self) {
-        if self.by_text.len() > self.capacity {
-            let answer = self.answer;
-            self.by_text.retain(|_, entry| entry.answer == answer);
+        if self.by_text.len().max(self.shown.len()) <= self.capacity {
+            return;
         }
+        let answer = self.answer;
+        self.by_text.retain(|_, entry| entry.answer == answer);
+        self.shown.clear();
+        for (place, entry) in self.by_text.values_mut().enumerate() {
+            entry.next = place + 1;
+            if let Some((key, shown)) = &mut entry.key {
+                (*shown, _) = self.shown.insert_full(key.hash, answer);
+            }
+        }
+    }
+
+    /// The text of the labels that are expected next: an object, whole to its closing brace, so that a body which goes
+    /// on with it has these labels there.
+    pub(super) fn expected(&self) -> Option<&str> {
+        self.by_text.get_index(self.expected).map(|(text, _)| text.as_ref())
+    }
+
+    /// The key of the series that was expected; `None` where its labels name no service.
+    pub(super) fn take_expected(&mut self) -> Result<Option<Arc<SeriesKey>>, DecodeError> {
+        self.take(self.expected)
     }
 
     /// The key of the series whose labels are spelt like this at this byte of the body; `None` where they name no
     /// service.
     pub(super) fn key(&mut self, text: &str, at: usize) -> Result<Option<Arc<SeriesKey>>, DecodeError> {
-        let key = match self.by_text.get_mut(text) {
-            Some(entry) => {
-                entry.answer = self.answer;
-                entry.key.clone()
-            }
-            None => self.learn(text, at)?,
-        };
-        if let Some(key) = &key
-            && !self.in_answer.insert(key.hash)
-        {
-            let labels = key.labels.to_string().chars().take(LABELS_CHARS_MAX).collect();
-            return Err(DecodeError::Duplicate { labels });
+        if let Some(place) = self.by_text.get_index_of(text) {
+            return self.take(place);
         }
-        Ok(key)
-    }
-
-    fn learn(&mut self, text: &str, at: usize) -> Result<Option<Arc<SeriesKey>>, DecodeError> {
         let labels = labels(text).map_err(|flaw| Flaw { at: at + flaw.at, ..flaw })?;
         let service = self.service_label.service_of(&labels);
         let key = service.map(|service| Arc::new(SeriesKey::new(self.signal.clone(), service, labels)));
+        let key = key.map(|key| {
+            let (shown, _) = match self.shown.get_index_of(&key.hash) {
+                Some(place) => (place, None),
+                None => self.shown.insert_full(key.hash, 0),
+            };
+            (key, shown)
+        });
         if text.len() <= TEXT_BYTES_MAX {
-            let entry = Entry { key: key.clone(), answer: self.answer };
-            self.by_text.insert(text.into(), entry);
+            let next = self.by_text.len() + 1;
+            let (place, _) = self.by_text.insert_full(text.into(), Entry { key, answer: 0, next });
+            return self.take(place);
         }
-        Ok(key)
+        self.series.1 += 1;
+        self.show(key.as_ref())?;
+        Ok(key.map(|(key, _)| key))
+    }
+
+    /// Notes that the answer shows the spelling at this place.
+    fn take(&mut self, place: usize) -> Result<Option<Arc<SeriesKey>>, DecodeError> {
+        if place != self.expected
+            && let Some((_, before)) = self.last.and_then(|last| self.by_text.get_index_mut(last))
+        {
+            before.next = place;
+        }
+        let Some((_, entry)) = self.by_text.get_index_mut(place) else { return Ok(None) };
+        entry.answer = self.answer;
+        (self.last, self.expected) = (Some(place), entry.next);
+        self.series.1 += 1;
+        let key = entry.key.clone();
+        self.show(key.as_ref())?;
+        Ok(key.map(|(key, _)| key))
+    }
+
+    /// Refuses a series that the answer has shown before, perhaps in another spelling.
+    fn show(&mut self, key: Option<&(Arc<SeriesKey>, usize)>) -> Result<(), DecodeError> {
+        let Some((key, place)) = key else { return Ok(()) };
+        let Some((_, shown)) = self.shown.get_index_mut(*place) else { return Ok(()) };
+        if std::mem::replace(shown, self.answer) == self.answer {
+            let labels = key.labels.to_string().chars().take(LABELS_CHARS_MAX).collect();
+            return Err(DecodeError::Duplicate { labels });
+        }
+        Ok(())
     }
 }
 

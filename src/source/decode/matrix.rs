@@ -12,6 +12,13 @@ const WARNING_CHARS_MAX: usize = 512;
 /// A backend's error text is cut after this many characters.
 const ERROR_CHARS_MAX: usize = 512;
 
+/// Room is made for a sample in so many bytes of an answer: less than a short one takes, with its share of the labels.
+const BYTES_PER_SAMPLE: usize = 32;
+
+/// How Prometheus begins a series, and how its values follow the labels.
+const METRIC_FIRST: &[u8] = b"{\"metric\":";
+const VALUES_NEXT: &[u8] = b",\"values\":";
+
 /// What one range query gave.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
@@ -86,7 +93,8 @@ pub fn decode(body: &[u8], interner: &mut Interner, series_limit: usize) -> Resu
         None => Flaw { at: body.len(), because: "the text ends too early" },
     })?;
     interner.begin_answer();
-    let batch = Batch::new(interner.signal().clone());
+    let samples = body.len() / BYTES_PER_SAMPLE;
+    let batch = Batch::with_capacity(interner.signal().clone(), interner.series_before(), samples);
     let mut reader = Reader {
         interner,
         series_limit,
@@ -234,9 +242,19 @@ impl Reader<'_> {
 
     /// Reads one series. Values that stand before the labels are read after them.
     fn one_series(&mut self, scanner: &mut Scanner<'_>) -> Result<(), DecodeError> {
-        scanner.take(b'{', "a series is no object")?;
         let mut walk = Walk::default();
         let (mut row, mut early, mut values_seen) = (Row::Unknown, None, false);
+        if scanner.pass(METRIC_FIRST) {
+            // As Prometheus writes it: whatever follows is still walked as any object is.
+            walk = Walk::begun();
+            row = self.begin_row(scanner)?;
+            if row == Row::Open && scanner.pass(VALUES_NEXT) {
+                values_seen = true;
+                self.values(scanner)?;
+            }
+        } else {
+            scanner.take(b'{', "a series is no object")?;
+        }
         while let Some(name) = scanner.next_member(&mut walk)? {
             match name.resolve()?.as_ref() {
                 "metric" if row != Row::Unknown => {
@@ -268,9 +286,15 @@ impl Reader<'_> {
 
     fn begin_row(&mut self, scanner: &mut Scanner<'_>) -> Result<Row, DecodeError> {
         scanner.peek();
-        let start = scanner.at();
-        scanner.skip()?;
-        let Some(key) = self.interner.key(scanner.since(start), start)? else {
+        let key = match self.interner.expected() {
+            Some(text) if scanner.pass(text.as_bytes()) => self.interner.take_expected()?,
+            Some(_) | None => {
+                let start = scanner.at();
+                scanner.skip()?;
+                self.interner.key(scanner.since(start), start)?
+            }
+        };
+        let Some(key) = key else {
             self.answer.without_service += 1;
             return Ok(Row::LeftOut);
         };
@@ -279,15 +303,8 @@ impl Reader<'_> {
     }
 
     fn values(&mut self, scanner: &mut Scanner<'_>) -> Result<(), DecodeError> {
-        scanner.take(b'[', "a series' values are no array")?;
-        let mut walk = Walk::default();
-        while scanner.next_element(&mut walk)? {
-            let (at, value) = scanner.sample()?;
-            if !self.answer.batch.push(at, value) {
-                self.answer.not_values += 1;
-            }
-        }
-        Ok(())
+        let Answer { batch, not_values, .. } = &mut self.answer;
+        Ok(scanner.samples(|at, value| *not_values += usize::from(!batch.push(at, value)))?)
     }
 }
 

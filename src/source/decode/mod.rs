@@ -6,6 +6,7 @@
 
 mod interner;
 mod matrix;
+mod number;
 mod scanner;
 #[cfg(test)]
 mod tests;

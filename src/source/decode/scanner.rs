@@ -1,5 +1,6 @@
 //! JSON, token by token, over a text: no tree, no copy, bounded depth.
 
+use super::number::{plain_millis, plain_number};
 use super::text::{Flaw, Text};
 use crate::time::Timestamp;
 
@@ -10,6 +11,13 @@ const DEPTH_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Walk {
     begun: bool,
+}
+
+impl Walk {
+    /// Beyond its first element or member.
+    pub(super) fn begun() -> Self {
+        Self { begun: true }
+    }
 }
 
 /// Reads tokens from where it stands; a failed read leaves it there or behind.
@@ -33,6 +41,17 @@ impl<'a> Scanner<'a> {
     /// The byte where it stands.
     pub(super) fn at(&self) -> usize {
         self.at
+    }
+
+    /// Takes these very bytes where they stand next, and says whether they did. Where they do not, the same may still
+    /// be spelt with white space or in another order.
+    #[inline]
+    pub(super) fn pass(&mut self, bytes: &[u8]) -> bool {
+        let is_next = self.body.get(self.at..).is_some_and(|rest| rest.starts_with(bytes));
+        if is_next {
+            self.at += bytes.len();
+        }
+        is_next
     }
 
     /// The text from a place behind to where it stands.
@@ -176,31 +195,35 @@ impl<'a> Scanner<'a> {
         if self.at == start { Err(self.expected("a number is expected")) } else { Ok(()) }
     }
 
-    /// Takes a pair of a time in Unix seconds and a value in a string.
-    #[inline]
-    pub(super) fn sample(&mut self) -> Result<(Timestamp, f64), Flaw> {
-        self.peek();
-        let rest = self.body.get(self.at..).unwrap_or_default();
-        match self.plain_sample(rest) {
-            Some((at, value, length)) => {
-                self.at += length;
-                Ok((at, value))
+    /// Takes an array of samples: pairs of a time in Unix seconds and a value in a string.
+    pub(super) fn samples(&mut self, mut take: impl FnMut(Timestamp, f64)) -> Result<(), Flaw> {
+        self.take(b'[', "a series' values are no array")?;
+        let mut walk = Walk::default();
+        while self.next_element(&mut walk)? {
+            if !self.plain_samples(&mut take) {
+                let (at, value) = self.odd_sample()?;
+                take(at, value);
             }
-            None => self.odd_sample(),
         }
+        Ok(())
     }
 
-    /// A sample as every backend spells it, without white space or escapes: its time, its value, its length. Decides
-    /// nothing: what it does not know is read again token by token.
+    /// Takes samples as every backend spells them, without white space or escapes, while one follows the other; `false`
+    /// where not even the first is such. Decides nothing: what it does not know is read again token by token.
     #[inline]
-    fn plain_sample(&self, rest: &'a [u8]) -> Option<(Timestamp, f64, usize)> {
-        let (millis, after) = plain_millis(rest.strip_prefix(b"[")?)?;
-        let after = after.strip_prefix(b",\"")?;
-        let length = next_quote(after)?;
-        let ends = after.get(length..length + 2) == Some(b"\"]");
-        let start = self.body.len() - after.len();
-        let value = self.text.get(start..start + length)?.parse().ok()?;
-        ends.then_some((Timestamp::from_millis(millis), value, start + length + 2 - self.at))
+    fn plain_samples(&mut self, take: &mut impl FnMut(Timestamp, f64)) -> bool {
+        let mut rest = self.body.get(self.at..).unwrap_or_default();
+        let mut any = false;
+        while let Some((at, value, after)) = plain_sample(rest) {
+            take(at, value);
+            any = true;
+            self.at = self.body.len() - after.len();
+            match after.strip_prefix(b",") {
+                Some(next) => rest = next,
+                None => break,
+            }
+        }
+        any
     }
 
     #[cold]
@@ -268,63 +291,22 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Milliseconds of whole seconds or of seconds with up to three places, without a detour over floating point, and what
-/// follows them.
+/// A time, a value, and what follows them.
 #[inline]
-fn plain_millis(text: &[u8]) -> Option<(i64, &[u8])> {
-    let (seconds, places, rest) = plain_digits(text, 0)?;
-    if !(1..=12).contains(&places) {
-        return None;
-    }
-    let Some(fraction) = rest.strip_prefix(b".") else {
-        return Some((seconds * 1000, rest));
+fn plain_sample(text: &[u8]) -> Option<(Timestamp, f64, &[u8])> {
+    let (millis, after) = plain_millis(text.strip_prefix(b"[")?)?;
+    let after = after.strip_prefix(b",\"")?;
+    let (value, after) = match plain_number(after) {
+        Some((value, after @ [b'"', ..])) => (value, after),
+        Some(_) | None => any_number(after)?,
     };
-    let (number, places, rest) = plain_digits(fraction, seconds)?;
-    match places {
-        1 => Some((number * 100, rest)),
-        2 => Some((number * 10, rest)),
-        3 => Some((number, rest)),
-        _ => None,
-    }
+    Some((Timestamp::from_millis(millis), value, after.strip_prefix(b"\"]")?))
 }
 
-/// Goes on with a number by the digits that follow: the number, how many digits there were, and the rest. More than 18
-/// digits are not plain.
-#[inline]
-fn plain_digits(text: &[u8], start: i64) -> Option<(i64, usize, &[u8])> {
-    let (mut number, mut places, mut rest) = (start, 0, text);
-    if let Some((eight, after)) = rest.split_first_chunk::<8>()
-        && let Some(value) = eight_digits(*eight)
-    {
-        number = number.checked_mul(100_000_000)?.checked_add(value)?;
-        (places, rest) = (8, after);
-    }
-    while let Some((byte, after)) = rest.split_first() {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return Some((number, places, rest));
-        }
-        number = number.checked_mul(10)?.checked_add(i64::from(digit))?;
-        (places, rest) = (places + 1, after);
-    }
-    None
-}
-
-/// The number that eight digits spell, in three multiplications instead of eight. See D. Lemire, "Quickly parsing eight
-/// digits" (2018).
-#[inline]
-fn eight_digits(digits: [u8; 8]) -> Option<i64> {
-    let bytes = u64::from_le_bytes(digits);
-    let low = bytes.wrapping_sub(u64::from_le_bytes([b'0'; 8]));
-    let high = bytes.wrapping_add(u64::from_le_bytes([0x7f - b'9'; 8]));
-    if (low | high) & HIGH_BITS != 0 {
-        return None;
-    }
-    let pairs = low.wrapping_mul(10).wrapping_add(low >> 8);
-    let (outer, inner) = (pairs & 0x0000_00ff_0000_00ff, (pairs >> 16) & 0x0000_00ff_0000_00ff);
-    let outer = outer.wrapping_mul(0x000f_4240_0000_0064);
-    let inner = inner.wrapping_mul(0x0000_2710_0000_0001);
-    i64::try_from(outer.wrapping_add(inner) >> 32).ok()
+/// A number as the standard library reads it, up to a quote.
+fn any_number(text: &[u8]) -> Option<(f64, &[u8])> {
+    let (number, after) = text.split_at_checked(next_quote(text)?)?;
+    Some((std::str::from_utf8(number).ok()?.parse().ok()?, after))
 }
 
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
