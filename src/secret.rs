@@ -1,9 +1,13 @@
 //! Secrets: never printed, read from where the config says.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
+
+/// A key of 16,384 bits in PEM has a fifth of this.
+const FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// Where a secret comes from. Its `Debug` shows the place, never the text.
 #[derive(Clone)]
@@ -41,6 +45,35 @@ impl Secret {
     }
 }
 
+/// Reads a file that holds nothing but a secret and that others than its owner and group may not read.
+///
+/// # Errors
+/// As [`Secret::read`], and where everybody may read the file.
+pub fn read_private(path: &Path) -> Result<String, SecretError> {
+    let unreadable = |error: std::io::Error| SecretError::Unreadable {
+        path: path.to_owned(),
+        because: error.kind().to_string(),
+    };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    refuse_public(path, &file.metadata().map_err(unreadable)?)?;
+    file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(unreadable)?;
+    Ok(text)
+}
+
+#[cfg(unix)]
+fn refuse_public(path: &Path, seen: &std::fs::Metadata) -> Result<(), SecretError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = seen.permissions().mode();
+    let is_public = seen.is_file() && mode & 0o004 != 0;
+    if is_public { Err(SecretError::Public { path: path.to_owned(), mode: mode & 0o777 }) } else { Ok(()) }
+}
+
+#[cfg(not(unix))]
+fn refuse_public(_: &Path, _: &std::fs::Metadata) -> Result<(), SecretError> {
+    Ok(())
+}
+
 /// Lends the text of a secret to the one call that needs it.
 pub fn expose(secret: &SecretString) -> &str {
     secret.expose_secret()
@@ -65,6 +98,14 @@ pub enum SecretError {
         path: PathBuf,
         /// The operating system's reason.
         because: String,
+    },
+    /// Everybody on the host may read the file.
+    #[error("secret file {} may be read by everybody (mode {mode:04o}): chmod o-rwx it", path.display())]
+    Public {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
     },
     /// The file holds no text in its first line.
     #[error("secret file {} is empty", path.display())]
@@ -93,6 +134,21 @@ mod tests {
         assert_eq!(expose(&Secret::File(path.clone()).read().unwrap()), "abc");
         std::fs::write(&path, "\n").unwrap();
         assert_eq!(Secret::File(path.clone()).read().unwrap_err(), SecretError::Empty { path });
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_private_file_that_everybody_may_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        std::fs::write(&path, "abc").unwrap();
+        for (mode, is_fine) in [(0o600, true), (0o440, true), (0o644, false), (0o604, false)] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let outcome = read_private(&path).map_err(|error| error.to_string());
+            assert_eq!(outcome.is_ok(), is_fine, "{outcome:?}");
+            assert!(is_fine || outcome.unwrap_err().contains("chmod o-rwx"), "{mode:o}");
+        }
     }
 
     #[test]

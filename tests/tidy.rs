@@ -37,10 +37,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "id", "time", "secret", "series"]),
     // Ports: one outside world each.
     ("record", &["engine", "diagnose", "incident", "correlate", "detect", "id", "time", "secret", "series"]),
-    ("source", &["id", "time", "secret", "series"]),
+    ("transport", &["id", "time", "secret", "series"]),
+    ("source", &["transport", "id", "time", "secret", "series"]),
     ("store", &["record", "engine", "diagnose", "incident", "correlate", "detect",
         "id", "time", "secret", "series"]),
-    ("llm", &["diagnose", "id", "time", "secret", "series"]),
+    ("llm", &["transport", "diagnose", "id", "time", "secret", "series"]),
     // Shell.
     ("telemetry", &["time"]),
     ("runtime", &["telemetry", "llm", "store", "source", "record", "replay", "engine", "schedule",
@@ -48,7 +49,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Edge.
     ("api", &["config", "runtime", "telemetry", "store", "record", "replay", "engine", "diagnose", "incident",
         "correlate", "detect", "id", "time", "secret", "series"]),
-    ("config", &["api", "runtime", "telemetry", "llm", "store", "source", "record", "replay", "engine",
+    ("config", &["api", "runtime", "telemetry", "llm", "store", "source", "transport", "record", "replay", "engine",
         "schedule", "diagnose", "incident", "correlate", "detect", "id", "time", "secret", "series"]),
     // Top: the only place that names implementations.
     ("demo", &["*"]),

@@ -22,6 +22,7 @@ mod serve;
 mod settings;
 mod signal_view;
 mod signals;
+mod source_view;
 mod status;
 mod status_view;
 #[cfg(test)]

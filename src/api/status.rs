@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 use super::parameters::NoParameters;
 use super::problem::ProblemDocument;
 use super::signal_view::SignalInfo;
+use super::source_view::SourceView;
 use super::status_view::{LogView, SignalStatusView, StatusView};
 use crate::runtime::Handle;
 use crate::store::Store;
@@ -58,6 +59,7 @@ async fn get_status(State(agent): State<Agent>, _: NoParameters) -> Json<StatusV
         at: status.at.to_string(),
         is_ready: status.is_ready,
         not_ready_because: status.not_ready_because.clone(),
+        source: agent.pipeline.source().map(SourceView::from),
         signals: agent.signals.iter().map(signal).collect(),
         open_incidents: (&status.open_incidents).into(),
         model: (&status.model).into(),

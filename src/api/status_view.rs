@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::signal_view::{SeriesCountsView, SignalInfo};
+use super::source_view::SourceView;
 use crate::incident::Severity;
 use crate::runtime::{ModelStatus, PollStatus, SignalStatus};
 use crate::store::Counts;
@@ -32,6 +33,9 @@ pub(super) struct StatusView {
     /// Why not, where it is not.
     #[schema(required = true)]
     pub(super) not_ready_because: Option<String>,
+    /// Where samples come from; null where a recording is replayed.
+    #[schema(required = true)]
+    pub(super) source: Option<SourceView>,
     /// A row a signal, in the order of the config.
     pub(super) signals: Vec<SignalStatusView>,
     /// Incidents that are not resolved.

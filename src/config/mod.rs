@@ -4,6 +4,7 @@
 //! Nothing here prints, and no secret is ever quoted.
 
 mod check;
+mod http;
 mod layers;
 mod load;
 mod nearest;

@@ -12,7 +12,7 @@ use super::layers::no_table;
 use super::nearest::nearest;
 use super::report::{Mistake, Origin, Place};
 use super::tree::{Node, Table, Value, join, quoted};
-use crate::secret::Secret;
+use crate::secret::{Secret, SecretError, read_private};
 use crate::time::{format_duration, parse_duration};
 
 /// What reading has found out.
@@ -133,6 +133,14 @@ impl<'a> Section<'a> {
     /// Notes what is wrong with an entry whose key is free.
     pub(super) fn refuse_node(&self, node: &Node, because: impl Into<String>) {
         self.notes.add(node.mistake(because));
+    }
+
+    /// A key that was here once; noted with what to give instead.
+    pub(super) fn moved(&mut self, key: &'static str, instead: &str) {
+        if self.table.contains_key(key) {
+            self.asked.insert(key);
+            self.refuse(key, format!("has moved: give {instead}"));
+        }
     }
 
     /// The node of a key; noted where it is missing.
@@ -278,17 +286,27 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The file of a secret; noted where it gives none.
+    /// The file of a secret; noted where it gives none, or everybody may read it.
     pub(super) fn secret_file(&self, node: &Node, path: &str) -> Option<Secret> {
-        let folder = node.place.origin.folder().map(PathBuf::from).unwrap_or_default();
-        let secret = Secret::File(folder.join(path));
-        match secret.read() {
+        let path = beside(node, path);
+        let secret = Secret::File(path.clone());
+        match secret.read().and_then(|_| read_private(&path)) {
             Ok(_) => Some(secret),
+            Err(error @ SecretError::Public { .. }) => {
+                self.refuse_node(node, error.to_string());
+                None
+            }
             Err(error) => {
                 self.refuse_node(node, format!("{error}: give a file that the agent may read"));
                 None
             }
         }
+    }
+
+    /// A file; `None` where it is not set. A relative path starts at the folder of the file that names it.
+    pub(super) fn file(&mut self, key: &'static str) -> Option<PathBuf> {
+        let text = self.optional(key)?;
+        self.table.get(key).map(|node| beside(node, &text))
     }
 
     /// Marks an entry whose key is free as one that is never shown.
@@ -310,6 +328,10 @@ impl<'a> Section<'a> {
         }
         text.filter(|text| !text.is_empty()).map(|text| (node, text))
     }
+}
+
+fn beside(node: &Node, path: &str) -> PathBuf {
+    node.place.origin.folder().map(PathBuf::from).unwrap_or_default().join(path)
 }
 
 /// The meaning of a word.

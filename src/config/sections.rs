@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use reqwest::Url;
 
+use super::http;
 use super::section::{Section, chosen};
-use super::tree::{Node, Value};
 use crate::incident::Criticality;
-use crate::secret::Secret;
 use crate::series::Service;
-use crate::source::Auth;
+use crate::source::BackendKind;
 use crate::telemetry::LogFormat;
+use crate::transport::Authorization;
 use crate::{api, correlate, incident, llm, runtime, source, store, telemetry};
 
 const ZERO: Duration = Duration::ZERO;
@@ -24,8 +24,11 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub(super) fn source(root: &mut Section<'_>) -> Option<source::Settings> {
     let mut section = root.section("source");
     let url = section.text("url");
-    let auth = auth(&mut section);
-    let headers = headers(&mut section);
+    for (key, instead) in http::FORMER {
+        section.moved(key, instead);
+    }
+    let kind = kind(&mut section);
+    let http = http::http(&mut section, url.as_deref().unwrap_or_default());
     let timeout = section.duration("timeout", Duration::from_millis(10)..=10 * MINUTE);
     let query_delay = section.duration("query_delay", ZERO..=DAY);
     let requests_per_second = section.count("requests_per_second", 1..=10_000);
@@ -38,8 +41,8 @@ pub(super) fn source(root: &mut Section<'_>) -> Option<source::Settings> {
     // A mistaken value is told already; anything sound stands in for it, so that the rest is checked as well.
     let settings = source::Settings {
         url: url.unwrap_or_else(|| "http://127.0.0.1:9090".to_owned()),
-        auth: auth.unwrap_or(Auth::None),
-        headers,
+        http,
+        kind,
         timeout: timeout.unwrap_or(SECOND),
         query_delay: query_delay.unwrap_or(ZERO),
         requests_per_second: requests_per_second.unwrap_or(1),
@@ -51,72 +54,15 @@ pub(super) fn source(root: &mut Section<'_>) -> Option<source::Settings> {
         points_per_series: points_per_series.unwrap_or(1),
     };
     for mistake in settings.mistakes() {
-        match mistake.key {
-            "auth" => section.section("basic_auth").refuse("user", mistake.because),
-            "headers" => refuse_header(&section.section("headers"), mistake.because),
-            key => section.refuse(key, mistake.because),
-        }
+        section.refuse(mistake.key, mistake.because);
     }
     section.finish();
     Some(settings)
 }
 
-fn auth(section: &mut Section<'_>) -> Option<Auth> {
-    let token = section.secret("bearer_token", "bearer_token_file");
-    let mut basic = section.section("basic_auth");
-    let user = basic.optional("user");
-    let password = basic.secret("password", "password_file");
-    let auth = match (user, password, token) {
-        (Some(_), _, Some(_)) => {
-            basic.refuse("user", "stands beside a bearer token: keep one of them");
-            None
-        }
-        (Some(user), Some(password), None) => Some(Auth::Basic { user, password }),
-        (Some(_), None, None) => {
-            basic.refuse("user", "has no password: give basic_auth.password_file");
-            None
-        }
-        (None, Some(_), _) => {
-            basic.refuse_pair(["password", "password_file"], "has no user beside it: give basic_auth.user");
-            None
-        }
-        (None, None, Some(token)) => Some(Auth::Bearer { token }),
-        (None, None, None) => Some(Auth::None),
-    };
-    basic.finish();
-    auth
-}
-
-fn headers(section: &mut Section<'_>) -> Vec<(String, Secret)> {
-    let section = section.section("headers");
-    let read = |(name, node): (&str, &Node)| Some((name.to_owned(), header(&section, node)?));
-    section.entries().into_iter().filter_map(read).collect()
-}
-
-/// Puts a mistake at the header that it begins with; at the table where it is about all of them.
-fn refuse_header(section: &Section<'_>, because: String) {
-    let mut entries = section.entries().into_iter();
-    match entries.find(|(name, _)| because.starts_with(&format!("{name:?} "))) {
-        Some((_, node)) => section.refuse_node(node, because),
-        None => section.refuse_whole(because),
-    }
-}
-
-/// A text, or `{ file = "..." }`.
-fn header(section: &Section<'_>, node: &Node) -> Option<Secret> {
-    if let Some(text) = node.as_text() {
-        section.hide(node);
-        return Some(Secret::inline(text));
-    }
-    let Value::Table(table) = &node.value else {
-        section.refuse_node(node, "is neither a text nor a file: give \"...\" or { file = \"...\" }");
-        return None;
-    };
-    let mut within = section.of(node, table);
-    let file = within.node("file");
-    let path = within.optional("file");
-    within.finish();
-    section.secret_file(file?, &path?)
+fn kind(section: &mut Section<'_>) -> Option<BackendKind> {
+    let known = BackendKind::ALL.map(|kind| (kind.as_str(), Some(kind)));
+    section.choice("kind", &[[("auto", None)].as_slice(), &known].concat()).flatten()
 }
 
 /// Reads `[correlate]`.
@@ -159,6 +105,11 @@ pub(super) fn llm(root: &mut Section<'_>) -> Option<llm::Settings> {
         section.refuse_pair(["enabled", "model"], "a model is asked but none is named: give llm.model");
     }
     let api_key = section.secret("api_key", "api_key_file");
+    let http = http::http(&mut section, base_url.as_deref().unwrap_or_default());
+    if api_key.is_some() && !matches!(http.authorization, Authorization::None) {
+        let because = "stands beside llm.http, which has an Authorization already: keep one of them";
+        section.refuse_pair(["api_key", "api_key_file"], because);
+    }
     let temperature = section.number("temperature", 0.0..=2.0);
     let max_output_tokens = section.count("max_output_tokens", 64..=100_000);
     let deadline = section.duration("deadline", SECOND..=10 * MINUTE);
@@ -171,6 +122,7 @@ pub(super) fn llm(root: &mut Section<'_>) -> Option<llm::Settings> {
         base_url: base_url?,
         model: model?,
         api_key,
+        http,
         temperature: temperature?,
         max_output_tokens: max_output_tokens?,
         deadline: deadline?,

@@ -8,6 +8,7 @@ use crate::id::Digest;
 use crate::secret::Secret;
 use crate::series::SignalName;
 use crate::source::{self, ServiceLabels, SignalQuery};
+use crate::transport::{self, Authorization};
 use crate::{api, correlate, incident, llm, runtime, store, telemetry};
 
 /// Everything that a person has set, checked as a whole. Its `Debug` shows no secret.
@@ -100,21 +101,30 @@ impl Config {
     /// The files that secrets come from, each with the key that names it.
     pub fn secret_files(&self) -> Vec<(String, PathBuf)> {
         let mut secrets: Vec<(String, &Secret)> = Vec::new();
-        match &self.source.auth {
-            source::Auth::None => {}
-            source::Auth::Basic { password, .. } => {
-                secrets.push(("source.basic_auth.password_file".to_owned(), password));
-            }
-            source::Auth::Bearer { token } => secrets.push(("source.bearer_token_file".to_owned(), token)),
-        }
-        let headers = self.source.headers.iter();
-        secrets.extend(headers.map(|(name, value)| (format!("source.headers.{name}"), value)));
+        http_secrets("source.http", &self.source.http, &mut secrets);
+        http_secrets("llm.http", &self.llm.http, &mut secrets);
         secrets.extend(self.llm.api_key.iter().map(|key| ("llm.api_key_file".to_owned(), key)));
         let file = |(key, secret): (String, &Secret)| match secret {
             Secret::Inline(_) => None,
             Secret::File(path) => Some((key, path.clone())),
         };
         secrets.into_iter().filter_map(file).collect()
+    }
+}
+
+fn http_secrets<'c>(table: &str, http: &'c transport::Settings, into: &mut Vec<(String, &'c Secret)>) {
+    match &http.authorization {
+        Authorization::None => {}
+        Authorization::Basic { password, .. } => {
+            into.push((format!("{table}.basic_auth.password_file"), password));
+        }
+        Authorization::Scheme { credentials, .. } => {
+            into.push((format!("{table}.authorization.credentials_file"), credentials));
+        }
+    }
+    into.extend(http.headers.iter().map(|(name, value)| (format!("{table}.headers.{name}"), value)));
+    if let Some((_, password)) = http.proxy.as_ref().and_then(|proxy| proxy.basic_auth.as_ref()) {
+        into.push((format!("{table}.proxy_basic_auth.password_file"), password));
     }
 }
 

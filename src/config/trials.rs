@@ -4,8 +4,21 @@ mod layering;
 mod refusals;
 mod robustness;
 mod secrecy;
+mod transport;
+
+use std::path::Path;
 
 use super::{Config, Report, load_text};
+
+/// Writes a file that only its owner may read.
+fn write_private(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+}
 
 fn sound(text: &str) -> Config {
     load_text("t", text, [], &[]).unwrap()

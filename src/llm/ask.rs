@@ -8,17 +8,16 @@ use std::time::Duration;
 use async_openai::Client;
 use async_openai::types::chat::ChatCompletionRequestMessage;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use reqwest::{StatusCode, Url, redirect};
-use secrecy::SecretString;
+use reqwest::{StatusCode, Url};
 use serde_json::Value;
 
-use super::endpoint::{CallError, Endpoint, Transport, bounded};
+use super::endpoint::{CallError, Endpoint, Line, bounded};
 use super::settings::Settings;
 use super::wire::{Completion, LearntDialect, question, repair, request};
 use crate::diagnose::{Because, Bundle, Hypothesis, Prompt, ReplyError, parse_reply, prompt, schema};
 use crate::id::Digest;
-use crate::secret::Secret;
 use crate::time::format_duration;
+use crate::transport::{Authorization, Destination, Transport, TransportError};
 
 /// The wait before a request is sent again after an error of the server.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
@@ -30,7 +29,7 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(2);
 pub struct Model {
     settings: Arc<Settings>,
     base: Arc<str>,
-    http: reqwest::Client,
+    transport: Transport,
     limiter: Arc<DefaultDirectRateLimiter>,
     dialect: Arc<LearntDialect>,
 }
@@ -70,9 +69,9 @@ pub enum LlmError {
         /// What is wrong with it; never quotes it, as it may hold a password.
         because: String,
     },
-    /// The HTTP client cannot be set up.
-    #[error("the HTTP client for the llm cannot be set up: {0}")]
-    Client(String),
+    /// The way to it cannot be set up.
+    #[error("llm.http.{0}")]
+    Http(String),
 }
 
 /// What was spent; it outlives an answer that does not come in time.
@@ -89,20 +88,23 @@ impl Model {
     /// followed: what is known about an incident goes to the configured address and nowhere else.
     ///
     /// # Errors
-    /// Where the base URL is no HTTP URL, or holds credentials, a query or a fragment.
+    /// Where the base URL is no HTTP URL, or holds credentials, a query or a fragment; where the settings of `http`
+    /// cannot be used.
     pub fn new(settings: &Settings) -> Result<Self, LlmError> {
         let base = base_url(&settings.base_url)?;
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .user_agent(concat!("portent/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| LlmError::Client(error.to_string()))?;
+        let mut http = settings.http.clone();
+        if let Some(key) = &settings.api_key {
+            http.authorization =
+                Authorization::Scheme { scheme: "Bearer".to_owned(), credentials: key.clone() };
+        }
+        let to = Destination { table: "llm.http", url: base.clone(), timeout: None };
+        let transport = Transport::new(&http, to).map_err(|error| LlmError::Http(error.to_string()))?;
+        let base = base.as_str().trim_end_matches('/');
         let per_minute = NonZeroU32::new(settings.requests_per_minute).unwrap_or(NonZeroU32::MIN);
         Ok(Self {
             settings: Arc::new(settings.clone()),
             base: base.into(),
-            http,
+            transport,
             limiter: Arc::new(RateLimiter::direct(Quota::per_minute(per_minute))),
             dialect: Arc::default(),
         })
@@ -160,7 +162,7 @@ impl Model {
         bundle: &Bundle,
         tally: &mut Tally,
     ) -> Result<(Vec<Hypothesis>, String), Because> {
-        let line = self.connect()?;
+        let line = self.connect().await?;
         let endpoint = line.config();
         let mut messages = question(&asked.prompt);
         let first = self.say(&line, &messages, tally).await.map_err(|error| error.because(endpoint))?;
@@ -187,16 +189,19 @@ impl Model {
     }
 
     /// Reads the key anew, so that a rotated one is picked up.
-    fn connect(&self) -> Result<Client<Endpoint>, Because> {
-        let key = match self.settings.api_key.as_ref().map(Secret::read) {
-            None => SecretString::default(),
-            Some(Ok(key)) => key,
-            Some(Err(error)) => return Err(Because::NoKey(bounded(&error.to_string()))),
-        };
-        let endpoint = Endpoint::new(&self.base, key).ok_or_else(|| {
-            Because::NoKey("the key has characters that no HTTP header can carry".to_owned())
+    async fn connect(&self) -> Result<Client<Endpoint>, Because> {
+        let ready = self.transport.ready().await.map_err(|error| {
+            let text = bounded(&error.to_string());
+            match error {
+                TransportError::Secret(_) | TransportError::SecretText { .. } => Because::NoKey(text),
+                TransportError::Settings(_) | TransportError::Client(_) | TransportError::Worker => {
+                    Because::Unavailable(text)
+                }
+            }
         })?;
-        Ok(Client::build(self.http.clone(), endpoint).with_http_service(Transport(self.http.clone())))
+        let endpoint = Endpoint::new(&self.base, ready.headers, ready.secrets);
+        let line = Line { http: ready.client.clone(), transport: self.transport.clone() };
+        Ok(Client::build(ready.client, endpoint).with_http_service(line))
     }
 
     /// Sends messages, again where that is worth it: once a question after an error of the server, and in another
@@ -247,7 +252,7 @@ impl fmt::Debug for Model {
     }
 }
 
-fn base_url(text: &str) -> Result<String, LlmError> {
+fn base_url(text: &str) -> Result<Url, LlmError> {
     let refuse = |because: &str| Err(LlmError::BaseUrl { because: because.to_owned() });
     let url = match Url::parse(text) {
         Ok(url) => url,
@@ -262,7 +267,7 @@ fn base_url(text: &str) -> Result<String, LlmError> {
     if url.query().is_some() || url.fragment().is_some() {
         return refuse("has a query or a fragment");
     }
-    Ok(url.as_str().trim_end_matches('/').to_owned())
+    Ok(url)
 }
 
 /// How long to wait before the same request may succeed; `None` where it won't, or not soon.

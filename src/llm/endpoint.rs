@@ -13,12 +13,13 @@ use async_openai::config::Config;
 use async_openai::error::OpenAIError;
 use async_openai::middleware::HttpRequestFactory;
 use reqwest::StatusCode;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::diagnose::{Because, one_line};
 use crate::secret::expose;
+use crate::transport::{Transport, innermost};
 
 /// A longer body is given up.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -29,30 +30,25 @@ const DETAIL_CHARS_MAX: usize = 300;
 /// A shorter key is a placeholder that some endpoints want to see, such as `ollama`, and no secret.
 const SECRET_CHARS_MIN: usize = 8;
 
-/// Address and key: all that a request says about who sends it.
+/// Address and headers: all that a request says about who sends it.
 pub(super) struct Endpoint {
     base: String,
-    key: SecretString,
+    /// What the headers carry it in.
+    secrets: Vec<SecretString>,
     headers: HeaderMap,
+    no_key: SecretString,
 }
 
 impl Endpoint {
-    /// Takes the base of the API, without a slash at its end, and the key, empty where there is none; `None` where the
-    /// key has characters that a header can't carry.
-    pub(super) fn new(base: &str, key: SecretString) -> Option<Self> {
-        let mut headers = HeaderMap::new();
-        if !expose(&key).is_empty() {
-            let mut value = HeaderValue::from_str(&format!("Bearer {}", expose(&key))).ok()?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
-        Some(Self { base: base.to_owned(), key, headers })
+    /// Takes the base of the API, without a slash at its end, and the headers of a request with the secrets in them.
+    pub(super) fn new(base: &str, headers: HeaderMap, secrets: Vec<SecretString>) -> Self {
+        Self { base: base.to_owned(), secrets, headers, no_key: SecretString::default() }
     }
 
-    /// A text without the key, for the case that the other side repeats it.
+    /// A text without the key or another secret, for the case that the other side repeats it.
     pub(super) fn without_key(&self, text: &str) -> String {
-        let key = expose(&self.key);
-        if key.len() < SECRET_CHARS_MIN { text.to_owned() } else { text.replace(key, "[key]") }
+        let secrets = self.secrets.iter().map(expose).filter(|secret| secret.len() >= SECRET_CHARS_MIN);
+        secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "[key]"))
     }
 
     /// A text for a stored reason: without the key, on one line, bounded.
@@ -83,8 +79,9 @@ impl Config for Endpoint {
         &self.base
     }
 
+    /// None, as the headers have it.
     fn api_key(&self) -> &SecretString {
-        &self.key
+        &self.no_key
     }
 }
 
@@ -168,9 +165,12 @@ impl From<OpenAIError> for CallError {
 
 /// Sends one request, once, and gives back a response whose body is there, bounded and JSON.
 #[derive(Clone)]
-pub(super) struct Transport(pub(super) reqwest::Client);
+pub(super) struct Line {
+    pub(super) http: reqwest::Client,
+    pub(super) transport: Transport,
+}
 
-impl tower_service::Service<HttpRequestFactory> for Transport {
+impl tower_service::Service<HttpRequestFactory> for Line {
     type Response = reqwest::Response;
     type Error = CallError;
     type Future = Pin<Box<dyn Future<Output = Result<reqwest::Response, CallError>> + Send>>;
@@ -180,16 +180,14 @@ impl tower_service::Service<HttpRequestFactory> for Transport {
     }
 
     fn call(&mut self, request: HttpRequestFactory) -> Self::Future {
-        Box::pin(exchange(self.0.clone(), request))
+        Box::pin(exchange(self.clone(), request))
     }
 }
 
-async fn exchange(
-    http: reqwest::Client,
-    request: HttpRequestFactory,
-) -> Result<reqwest::Response, CallError> {
+async fn exchange(line: Line, request: HttpRequestFactory) -> Result<reqwest::Response, CallError> {
     let request = request.build().await?;
-    let response = http.execute(request).await.map_err(|error| CallError::Unreachable(innermost(&error)))?;
+    let unreachable = |error| CallError::Unreachable(line.transport.explain(&error));
+    let response = line.http.execute(request).await.map_err(unreachable)?;
     let status = response.status();
     if !status.is_success() {
         let retry_after = retry_after(response.headers());
@@ -221,13 +219,4 @@ async fn read(mut response: reqwest::Response, bytes_max: usize) -> Result<Vec<u
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds: f64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Duration::try_from_secs_f64(seconds).ok()
-}
-
-/// What the operating system said, without the layers around it.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::secret::Secret;
+use crate::transport;
 
 /// Which model to ask, and how much.
 #[derive(Debug, Clone)]
@@ -13,8 +14,10 @@ pub struct Settings {
     pub base_url: String,
     /// The model's name as the endpoint knows it.
     pub model: String,
-    /// The key, where the endpoint wants one.
+    /// The key, where the endpoint wants one: sent as `Authorization: Bearer`, and then there is none under `http`.
     pub api_key: Option<Secret>,
+    /// How to connect, and how the agent shows who it is.
+    pub http: transport::Settings,
     /// 0 to 2.
     pub temperature: f64,
     /// The answer's length at most, in tokens: 64 to 100,000.

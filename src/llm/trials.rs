@@ -22,6 +22,7 @@ fn settings(base: &str) -> Settings {
         base_url: format!("{base}/v1"),
         model: "test-model".to_owned(),
         api_key: Some(Secret::inline(KEY)),
+        http: crate::transport::Settings::default(),
         temperature: 0.2,
         max_output_tokens: 1_000,
         deadline: Duration::from_secs(10),
@@ -218,7 +219,7 @@ async fn a_key_file_is_read_on_each_question() {
     let request = server.received_requests().await.unwrap().remove(0);
     assert_eq!(request.headers["authorization"], "Bearer rotated-key");
     std::fs::write(&file, "kéy\u{7f}\n").unwrap();
-    check(&settings, "no_key", "no HTTP header", 0).await;
+    check(&settings, "no_key", "no header", 0).await;
 }
 
 #[tokio::test]

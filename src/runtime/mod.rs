@@ -19,5 +19,5 @@ pub use self::metrics::metrics_reference;
 pub(crate) use self::rehearsal::{Asked, Rehearsal, rehearse};
 pub use self::settings::Settings;
 pub use self::start::{Parts, Polled, StartError, start};
-pub use self::status::{Handle, ModelStatus, PollStatus, SignalStatus, Status, Unavailable};
+pub use self::status::{Handle, ModelStatus, PollStatus, SignalStatus, SourceStatus, Status, Unavailable};
 pub use self::supervisor::Supervisor;

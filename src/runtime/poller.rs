@@ -112,6 +112,8 @@ impl Poller {
 
     /// Asks for what is due at a slot and hands it on; `false` where nobody takes it any more.
     async fn poll(&mut self, slot: Slot, progress: &mut Progress) -> bool {
+        // A backend that is known may want a longer delay than the configured one.
+        self.assignment.delay = self.source.query_delay().await;
         let Some(range) = self.due(slot, progress) else { return true };
         let mut news = PollNews { missed: slot.missed, ..PollNews::default() };
         let begun = self.clock.now();
@@ -126,6 +128,7 @@ impl Poller {
                 }
                 progress.failures = 0;
                 self.metrics.answered(&signal, &news);
+                self.metrics.source(self.source.backend().as_ref());
                 self.note_unusable(&news, progress);
             }
             Ok(Delivered::NobodyThere) => return false,

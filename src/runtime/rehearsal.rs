@@ -31,7 +31,7 @@ pub(crate) enum Asked {
 pub(crate) fn rehearse(limit: usize) -> (Handle, Rehearsal) {
     let (status, shown) = watch::channel(Arc::default());
     let (feed, queue) = mpsc::channel(limit);
-    let handle = Handle { status: shown, requests: feed.downgrade() };
+    let handle = Handle { status: shown, source: None, requests: feed.downgrade() };
     (handle, Rehearsal { status, queue, _feed: feed })
 }
 

@@ -158,7 +158,7 @@ pub async fn start(
         runtime: tokio::runtime::Handle::current(),
     };
     run_on_a_thread(pipeline, restored, supervisor)?;
-    Ok(Handle { status: statuses, requests: answers })
+    Ok(Handle { status: statuses, source: Some(backend), requests: answers })
 }
 
 /// How much history a signal's detectors want: enough windows to know the noise; and the whole of what may be in trouble

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -9,6 +10,7 @@ use super::pipeline::{Message, Tagged};
 use crate::detect::{SeriesView, Tally};
 use crate::engine::{Command, Reply};
 use crate::series::SignalName;
+use crate::source::Prometheus;
 use crate::time::Timestamp;
 
 /// How the pipeline stands.
@@ -68,6 +70,21 @@ pub struct PollStatus {
     pub without_service: usize,
 }
 
+/// Where samples come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceStatus {
+    /// The base of its API, without a user and a password.
+    pub url: String,
+    /// Which program answers, where that is known.
+    pub kind: Option<&'static str>,
+    /// Its version, where it tells.
+    pub version: Option<String>,
+    /// How far behind the clock the newest step lies that it is asked for.
+    pub query_delay: Duration,
+    /// Why the newest certificates or keys are not used, where they cannot be.
+    pub transport_trouble: Option<String>,
+}
+
 /// How the model was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ModelStatus {
@@ -89,6 +106,7 @@ pub struct ModelStatus {
 #[derive(Debug, Clone)]
 pub struct Handle {
     pub(super) status: watch::Receiver<Arc<Status>>,
+    pub(super) source: Option<Prometheus>,
     /// Weak: the engine ends when those who feed it do, not when the last reader goes.
     pub(super) requests: mpsc::WeakSender<Tagged>,
 }
@@ -111,6 +129,19 @@ impl Handle {
     /// How the pipeline stands.
     pub fn status(&self) -> Arc<Status> {
         self.status.borrow().clone()
+    }
+
+    /// Where samples come from, as far as it is known; `None` where a recording is replayed.
+    pub fn source(&self) -> Option<SourceStatus> {
+        let source = self.source.as_ref()?;
+        let backend = source.backend();
+        Some(SourceStatus {
+            url: source.name().to_owned(),
+            kind: backend.as_ref().map(|backend| backend.kind.as_str()),
+            query_delay: source.delay(),
+            version: backend.and_then(|backend| backend.version),
+            transport_trouble: source.transport_trouble(),
+        })
     }
 
     /// Waits for the next status.

@@ -10,6 +10,7 @@ use super::settings::Mistake;
 use crate::secret::SecretError;
 use crate::series::SignalName;
 use crate::time::format_duration;
+use crate::transport::TransportError;
 
 /// Characters of a query that an error shows.
 const PROMQL_CHARS_MAX: usize = 200;
@@ -192,6 +193,18 @@ impl SourceError {
             | Self::Decode { .. }
             | Self::TooLarge { .. }
             | Self::Worker { .. } => false,
+        }
+    }
+
+    /// The same, about a query that could not be sent.
+    pub(super) fn of_transport(error: TransportError, asked: Arc<Asked>) -> Self {
+        match error {
+            TransportError::Secret(because) => Self::Secret { asked, because },
+            TransportError::SecretText { header } => Self::SecretText { asked, header },
+            TransportError::Worker => Self::Worker { asked },
+            TransportError::Settings(_) | TransportError::Client(_) => {
+                Self::Settings(Mistake { key: "http", because: error.to_string() })
+            }
         }
     }
 

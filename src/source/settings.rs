@@ -5,22 +5,22 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use reqwest::Url;
-use reqwest::header::HeaderName;
 
 use super::plan::Limits;
-use crate::secret::Secret;
+use super::prometheus::BackendKind;
 use crate::time::format_duration;
+use crate::transport;
 
 /// How to reach a Prometheus-compatible backend, and how much to ask of it.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where its API is: `http` or `https`, with a path prefix where it has one. `http://host/prometheus` is asked at
-    /// `http://host/prometheus/api/v1/query_range`. User and password do not belong here but under `auth`.
+    /// `http://host/prometheus/api/v1/query_range`. User and password do not belong here but under `http`.
     pub url: String,
-    /// How the agent shows who it is.
-    pub auth: Auth,
-    /// Further headers of each request, such as `X-Scope-OrgID`: at most 32.
-    pub headers: Vec<(String, Secret)>,
+    /// How to connect, and how the agent shows who it is.
+    pub http: transport::Settings,
+    /// Which backend it is; found out where it is `None`.
+    pub kind: Option<BackendKind>,
     /// How long one attempt may take, from connecting to the last byte: 10 ms to 10 min. The backend is told it too.
     pub timeout: Duration,
     /// How far behind the clock the newest step lies that is asked for, so that late samples do not look like a cliff:
@@ -42,25 +42,6 @@ pub struct Settings {
     pub points_per_series: usize,
 }
 
-/// How the agent shows a backend who it is.
-#[derive(Debug, Clone)]
-pub enum Auth {
-    /// Not at all.
-    None,
-    /// HTTP Basic.
-    Basic {
-        /// The user's name.
-        user: String,
-        /// The password.
-        password: Secret,
-    },
-    /// A bearer token.
-    Bearer {
-        /// The token.
-        token: Secret,
-    },
-}
-
 /// A key of these settings that cannot stand as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
@@ -76,23 +57,16 @@ impl fmt::Display for Mistake {
     }
 }
 
-const HEADERS_MAX: usize = 32;
 const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(600);
 const DELAYS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(86_400);
-/// What HTTP itself or the form body decides.
-const HEADERS_TAKEN: [&str; 5] =
-    ["host", "content-type", "content-length", "transfer-encoding", "accept-encoding"];
-
 impl Settings {
-    /// Everything that is wrong, in the order of the keys; empty where all is well.
+    /// Everything that is wrong beside `http`, which says so itself, in the order of the keys; empty where all is well.
     pub fn mistakes(&self) -> Vec<Mistake> {
         let mut found = Vec::new();
         let mut note = |key, because: Option<String>| {
             found.extend(because.map(|because| Mistake { key, because }));
         };
         note("url", self.base_url().err());
-        note("auth", self.auth.mistake());
-        note("headers", self.headers_mistake());
         note("timeout", outside_span(self.timeout, &TIMEOUTS));
         note("query_delay", outside_span(self.query_delay, &DELAYS));
         note("requests_per_second", outside(self.requests_per_second as usize, 1..=10_000));
@@ -121,7 +95,7 @@ impl Settings {
         let mut url = Url::parse(&self.url).map_err(|error| format!("is no URL ({error}): {way_out}"))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(
-                "holds a user or a password: put them under source.basic_auth, the password in a file"
+                "holds a user or a password: put them under source.http.basic_auth, the password in a file"
                     .to_owned(),
             );
         }
@@ -134,40 +108,6 @@ impl Settings {
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&path);
         Ok(url)
-    }
-
-    fn headers_mistake(&self) -> Option<String> {
-        if self.headers.len() > HEADERS_MAX {
-            return Some(format!(
-                "{} headers are more than {HEADERS_MAX}: leave some out",
-                self.headers.len()
-            ));
-        }
-        self.headers.iter().find_map(|(name, _)| {
-            let shown = clip(name);
-            let Ok(parsed) = HeaderName::try_from(name.as_str()) else {
-                return Some(format!("{shown:?} is no header name: give one such as X-Scope-OrgID"));
-            };
-            if HEADERS_TAKEN.contains(&parsed.as_str()) {
-                return Some(format!("{shown:?} is set by the request itself: leave it out"));
-            }
-            let twice = parsed.as_str() == "authorization" && !matches!(self.auth, Auth::None);
-            twice.then(|| {
-                "\"Authorization\" stands beside basic_auth or bearer_token: keep one of them".to_owned()
-            })
-        })
-    }
-}
-
-impl Auth {
-    fn mistake(&self) -> Option<String> {
-        match self {
-            Self::Basic { user, .. } if user.is_empty() || user.contains(':') => Some(format!(
-                "user {:?} is empty or has a colon, which HTTP Basic cannot carry: give another",
-                clip(user)
-            )),
-            Self::Basic { .. } | Self::Bearer { .. } | Self::None => None,
-        }
     }
 }
 
@@ -192,8 +132,8 @@ impl Settings {
     pub(super) fn for_test(url: &str) -> Self {
         Self {
             url: url.to_owned(),
-            auth: Auth::None,
-            headers: Vec::new(),
+            http: transport::Settings::default(),
+            kind: Some(BackendKind::Prometheus),
             timeout: Duration::from_secs(10),
             query_delay: Duration::ZERO,
             requests_per_second: 1000,
@@ -254,29 +194,6 @@ mod tests {
             let text = format!("{:?}", settings.mistakes());
             assert!(text.contains("url") && !text.contains("hunter2"), "{text}");
         }
-    }
-
-    #[test]
-    fn headers_that_cannot_be_sent_are_refused() {
-        let header = |name: &str| vec![(name.to_owned(), Secret::inline("x"))];
-        check(|s| s.headers = header("X-Scope-OrgID"), &[]);
-        check(|s| s.headers = header("no spaces"), &["headers"]);
-        check(|s| s.headers = header("Content-Type"), &["headers"]);
-        check(
-            |s| {
-                s.auth = Auth::Bearer { token: Secret::inline("t") };
-                s.headers = header("Authorization");
-            },
-            &["headers"],
-        );
-    }
-
-    #[test]
-    fn a_user_that_basic_cannot_carry_is_refused() {
-        let basic = |user: &str| Auth::Basic { user: user.to_owned(), password: Secret::inline("p") };
-        check(|s| s.auth = basic("me"), &[]);
-        check(|s| s.auth = basic("me:you"), &["auth"]);
-        check(|s| s.auth = basic(""), &["auth"]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use portent_demo_service::{Schedule, World};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use super::support::{Demo, eventually};
+use super::support::{Demo, eventually, write_private};
 
 /// How a model behaves.
 #[derive(Debug, Clone, Copy)]
@@ -91,7 +91,7 @@ async fn agent(behaviour: Behaviour) -> (App, Demo, Model, tempfile::TempDir) {
     let router = axum::Router::new().route("/v1/chat/completions", post(complete)).with_state(model.clone());
     tokio::spawn(async move { axum::serve(listener, router).await });
     let key = folder.path().join("key");
-    std::fs::write(&key, "sk-canary-1234567890\n").unwrap();
+    write_private(&key, "sk-canary-1234567890\n");
 
     let set = |path: &str, value: String| Override { path: path.to_owned(), value, flag: "test".to_owned() };
     let text = |value: &str| format!("{value:?}");

@@ -40,7 +40,9 @@ pub(crate) fn free_port() -> u16 {
 
 /// Whether a program can be run; says loudly what is left out where it cannot, and fails where nothing may be left out.
 pub(crate) fn has(program: &str) -> bool {
-    let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    // nginx knows `-v` alone.
+    let asking = if program.ends_with("nginx") { "-v" } else { "--version" };
+    let found = Command::new(program).arg(asking).stdout(Stdio::null()).stderr(Stdio::null()).status();
     let has = found.is_ok_and(|status| status.success());
     if !has {
         eprintln!("\n*** SKIPPED: {program} is not installed; `make test` installs it where it can ***\n");
@@ -66,6 +68,13 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
         assert!(begun.elapsed() < Duration::from_secs(60), "not seen within a minute: {what}");
         clock.sleep(BETWEEN_LOOKS).await;
     }
+}
+
+/// Writes a secret, which only its owner may read.
+pub(crate) fn write_private(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 /// A demo-service of the test's own.

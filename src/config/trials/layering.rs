@@ -91,7 +91,7 @@ fn the_environment_reaches_into_nested_tables_and_leaves_the_rest() {
     assert_eq!(config.signals.len(), 3);
     let critical = config.incident.criticality_of(&Service::new("payment-service"));
     assert_eq!(critical, incident::Criticality::Critical);
-    assert_eq!(config.source.headers[0].0, "x-scope-orgid");
+    assert_eq!(config.source.http.headers[0].0, "x-scope-orgid");
     assert_eq!(config.source.timeout, Duration::from_secs(3));
     assert!(config.llm.enabled && config.llm.model == "small");
 }

@@ -19,7 +19,7 @@ fn the_demo_config_is_sound() {
 #[test]
 fn an_unknown_key_is_found_in_every_section() {
     let sections: Vec<String> = described().into_iter().map(|section| section.name).collect();
-    let free = ["source.headers", "incident.criticality"];
+    let free = ["source.http.headers", "llm.http.headers", "incident.criticality"];
     for section in sections.iter().map(String::as_str).filter(|name| !free.contains(name)).chain(["signal.x"])
     {
         let query = if section == "signal.x" { "query = 'up'\n" } else { "" };

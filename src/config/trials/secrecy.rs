@@ -1,23 +1,24 @@
 //! What stays secret.
 
 use super::super::{Config, load};
-use super::{sound, with_env};
+use super::{sound, with_env, write_private};
 use crate::secret::{Secret, expose};
-use crate::source::Auth;
+use crate::transport::Authorization;
 
 /// Looks like nothing else in a report.
 const SECRET: &str = "hunter2-s3cr3t";
 
 fn token(config: &Config) -> String {
-    let Auth::Bearer { token } = &config.source.auth else { panic!("{:?}", config.source.auth) };
-    expose(&token.read().unwrap()).to_owned()
+    let http = &config.source.http;
+    let Authorization::Scheme { credentials, .. } = &http.authorization else { panic!("{http:?}") };
+    expose(&credentials.read().unwrap()).to_owned()
 }
 
 #[test]
 fn no_secret_is_in_debug_summary_or_hash() {
     let with = |secret: &str| {
         sound(&format!(
-            "[source]\nbasic_auth = {{ user = 'me', password = '{secret}' }}\nheaders.X-Key = '{secret}'\n\
+            "[source.http]\nbasic_auth = {{ user = 'me', password = '{secret}' }}\nheaders.X-Key = '{secret}'\n\
              [llm]\napi_key = '{secret}'"
         ))
     };
@@ -32,18 +33,22 @@ fn no_secret_is_in_debug_summary_or_hash() {
 #[test]
 fn no_report_quotes_a_secret() {
     for text in [
-        "[source]\nbearer_token = 'hunter2-s3cr3t'\nbearer_token_file = 'x'",
-        "[source]\nbearer_token = 'hunter2-s3cr3t'\nbasic_auth = { user = 'a', password = 'hunter2-s3cr3t' }",
-        "[source]\nbasic_auth = { password = 'hunter2-s3cr3t' }",
-        "[source]\nbasic_auth = 'hunter2-s3cr3t'",
-        "[source]\nbearer_tokn = 'hunter2-s3cr3t'",
-        "[source]\nbearer_token = hunter2-s3cr3t",
-        "[source]\nbearer_token = ['hunter2-s3cr3t']",
-        "[source]\nbearer_token = 'hunter2-s3cr3t",
-        "[source]\nheaders = ['hunter2-s3cr3t']",
-        "[source]\nheaders.'a b' = 'hunter2-s3cr3t'",
-        "[source]\nheaders.X-Key = ['hunter2-s3cr3t']",
-        "[source]\nheaders.X-Key = { text = 'hunter2-s3cr3t' }",
+        "[source.http]\nauthorization.credentials = 'hunter2-s3cr3t'\nauthorization.credentials_file = 'x'",
+        "[source.http]\nauthorization.credentials = 'hunter2-s3cr3t'\nbasic_auth = { user = 'a', password = 'hunter2-s3cr3t' }",
+        "[source.http]\nbasic_auth = { password = 'hunter2-s3cr3t' }",
+        "[source.http]\nbasic_auth = 'hunter2-s3cr3t'",
+        "[source.http]\nauthorization.credentals = 'hunter2-s3cr3t'",
+        "[source.http]\nauthorization.credentials = hunter2-s3cr3t",
+        "[source.http]\nauthorization.credentials = ['hunter2-s3cr3t']",
+        "[source.http]\nauthorization.credentials = 'hunter2-s3cr3t",
+        "[source.http]\nheaders = ['hunter2-s3cr3t']",
+        "[source.http]\nheaders.'a b' = 'hunter2-s3cr3t'",
+        "[source.http]\nheaders.X-Key = ['hunter2-s3cr3t']",
+        "[source.http]\nheaders.X-Key = { text = 'hunter2-s3cr3t' }",
+        "[source]\nbearer_token = 'hunter2-s3cr3t'",
+        "[source]\nbasic_auth.password = 'hunter2-s3cr3t'",
+        "[source]\nheaders.X = 'hunter2-s3cr3t'",
+        "[source.http]\nproxy_url = 'http://me:hunter2-s3cr3t@host'",
         "[source]\nurl = 'http://me:hunter2-s3cr3t@host'",
         "[source]\nurl = 'ftp://me:hunter2-s3cr3t@host'",
         "[source]\nurl = 'http://host/?token=hunter2-s3cr3t'",
@@ -63,15 +68,18 @@ fn no_report_quotes_a_secret() {
 fn a_secret_file_next_to_the_config_is_read_from_its_folder() {
     let folder = tempfile::tempdir().unwrap();
     let [config, key] = ["portent.toml", "key"].map(|name| folder.path().join(name));
-    std::fs::write(&config, "source.bearer_token_file = 'key'\nsource.headers.X-Key = { file = 'key' }")
-        .unwrap();
-    std::fs::write(&key, format!("{SECRET}\n")).unwrap();
+    std::fs::write(
+        &config,
+        "source.http.authorization.credentials_file = 'key'\nsource.http.headers.X-Key = { file = 'key' }",
+    )
+    .unwrap();
+    write_private(&key, &format!("{SECRET}\n"));
     let loaded = load(Some(&config), [], &[]).unwrap();
     assert_eq!(token(&loaded), SECRET);
-    let files = [("source.bearer_token_file", &key), ("source.headers.X-Key", &key)];
+    let files = [("source.http.authorization.credentials_file", &key), ("source.http.headers.X-Key", &key)];
     assert_eq!(loaded.secret_files(), files.map(|(name, path)| (name.to_owned(), path.clone())));
 
-    std::fs::write(&key, "").unwrap();
+    write_private(&key, "");
     let report = load(Some(&config), [], &[]).unwrap_err();
     assert_eq!(report.mistakes().len(), 2, "{report}");
     assert!(report.to_string().contains("is empty: give a file that the agent may read"), "{report}");
@@ -81,14 +89,17 @@ fn a_secret_file_next_to_the_config_is_read_from_its_folder() {
 fn a_later_layer_replaces_a_secret_in_the_other_form_and_can_unset_it() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("key");
-    std::fs::write(&file, "from-file").unwrap();
-    let text = format!("source.bearer_token_file = {:?}", file.to_str().unwrap());
-    let over = with_env(&text, &[("PORTENT__SOURCE__BEARER_TOKEN", "12345")]).unwrap();
+    write_private(&file, "from-file");
+    let text = format!("source.http.authorization.credentials_file = {:?}", file.to_str().unwrap());
+    let over = with_env(&text, &[("PORTENT__SOURCE__HTTP__AUTHORIZATION__CREDENTIALS", "12345")]).unwrap();
     assert_eq!(token(&over), "12345", "a number is a text here");
-    let env = [("PORTENT__SOURCE__BEARER_TOKEN_FILE", file.to_str().unwrap())];
-    assert_eq!(token(&with_env("source.bearer_token = 'inline'", &env).unwrap()), "from-file");
-    let unset = with_env(&text, &[("PORTENT__SOURCE__BEARER_TOKEN_FILE", "")]).unwrap();
-    assert!(matches!(unset.source.auth, Auth::None));
+    let env = [("PORTENT__SOURCE__HTTP__AUTHORIZATION__CREDENTIALS_FILE", file.to_str().unwrap())];
+    assert_eq!(
+        token(&with_env("source.http.authorization.credentials = 'inline'", &env).unwrap()),
+        "from-file"
+    );
+    let unset = with_env(&text, &[("PORTENT__SOURCE__HTTP__AUTHORIZATION__CREDENTIALS_FILE", "")]).unwrap();
+    assert!(matches!(unset.source.http.authorization, Authorization::None));
     let key = sound("llm.api_key = 'k'").llm.api_key;
     assert!(matches!(key, Some(Secret::Inline(_))), "{key:?}");
 }

@@ -42,6 +42,12 @@ pub(super) struct ByDirection {
     pub(super) direction: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ByBackend {
+    pub(super) kind: String,
+    pub(super) version: String,
+}
+
 const SIGNAL: &[&str] = &["signal"];
 const FAILURE: &[&str] = &["signal", "kind"];
 const SEVERITY: &[&str] = &["severity"];
@@ -78,6 +84,7 @@ pub(in crate::runtime) fn tell_config(registry: &mut Registry, hash: String) {
 pub(in crate::runtime) struct Metrics {
     pub(super) query_seconds: Family<BySignal, Histogram, fn() -> Histogram>,
     pub(super) query_failures: Family<ByFailure, Counter>,
+    pub(super) source_info: Family<ByBackend, Gauge>,
     pub(super) missed: Family<BySignal, Counter>,
     pub(super) last_success: Family<BySignal, Float>,
     pub(super) judged_through: Family<BySignal, Float>,
@@ -120,6 +127,7 @@ impl Metrics {
         let metrics = Self {
             query_seconds: Family::new_with_constructor(query_buckets),
             query_failures: Family::default(),
+            source_info: Family::default(),
             missed: Family::default(),
             last_success: Family::default(),
             judged_through: Family::default(),
@@ -173,6 +181,12 @@ impl Metrics {
             FAILURE,
             "Polls that failed, retries included, by what went wrong",
             self.query_failures.clone(),
+        );
+        to.register_family(
+            "source_info",
+            &["kind", "version"],
+            "1 for the backend that answers, once it is known which it is; an empty version is one that it does not tell",
+            self.source_info.clone(),
         );
         to.register_family(
             "missed_evaluations",

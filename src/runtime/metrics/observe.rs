@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 
-use super::catalogue::{ByDirection, ByFailure, ByPhase, ByReason, BySeverity, BySignal, Metrics};
+use super::catalogue::{ByBackend, ByDirection, ByFailure, ByPhase, ByReason, BySeverity, BySignal, Metrics};
 use crate::detect::Tally;
 use crate::engine::{Engine, Event};
 use crate::incident;
 use crate::runtime::pipeline::PollNews;
 use crate::runtime::status::ModelStatus;
 use crate::series::SignalName;
+use crate::source::Backend;
 use crate::time::Timestamp;
 
 impl Metrics {
@@ -28,6 +29,17 @@ impl Metrics {
         self.not_values.get_or_create(&label).inc_by(news.not_values as u64);
         self.warnings.get_or_create(&label).inc_by(news.warnings.len() as u64);
         self.without_service.get_or_create(&label).set(news.without_service as i64);
+    }
+
+    /// Tells which backend answers; of one that was replaced nothing stays.
+    pub(in crate::runtime) fn source(&self, backend: Option<&Backend>) {
+        let Some(Backend { kind, version }) = backend else { return };
+        let version = version.clone().unwrap_or_default();
+        let label = ByBackend { kind: kind.as_str().to_owned(), version };
+        if self.source_info.get(&label).is_none() {
+            self.source_info.clear();
+        }
+        self.source_info.get_or_create(&label).set(1);
     }
 
     pub(in crate::runtime) fn failed(&self, signal: &SignalName, kind: &str) {

@@ -9,6 +9,9 @@ use crate::series::Batch;
 const WARNINGS_MAX: usize = 16;
 const WARNING_CHARS_MAX: usize = 512;
 
+/// What VictoriaMetrics says where storage nodes did not answer.
+const VICTORIA_IS_PARTIAL: &str = "\"isPartial\": true: some storage nodes did not answer";
+
 /// A backend's error text is cut after this many characters.
 const ERROR_CHARS_MAX: usize = 512;
 
@@ -149,6 +152,13 @@ impl Reader<'_> {
                 "errorType" => envelope.error_type = text_or_skip(&mut scanner)?,
                 "error" => envelope.error = text_or_skip(&mut scanner)?,
                 "warnings" | "infos" => self.warnings(&mut scanner)?,
+                "isPartial" => {
+                    let start = scanner.at();
+                    scanner.skip()?;
+                    if scanner.since(start).trim() == "true" {
+                        self.answer.partial = Some(VICTORIA_IS_PARTIAL.to_owned());
+                    }
+                }
                 "data" if scanner.peek() == Some(b'{') => {
                     if envelope.has_data {
                         return Err(scanner.flaw("\"data\" stands twice").into());

@@ -1,14 +1,15 @@
 //! What comes back: a body within a limit, or an error that says what the backend said.
 
-use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
 use crate::source::{Asked, SourceError};
+use crate::time::Timestamp;
+use crate::transport::Transport;
 
 /// As much of a refusal's body is read.
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
@@ -20,20 +21,29 @@ const REFUSAL_CHARS_MAX: usize = 512;
 #[derive(Clone)]
 pub(super) struct Exchange {
     pub(super) asked: Arc<Asked>,
+    pub(super) transport: Transport,
     pub(super) timeout: Duration,
     pub(super) bytes_max: usize,
 }
 
+/// A successful answer.
+pub(super) struct Body {
+    pub(super) bytes: Vec<u8>,
+    /// The time on the backend's clock, by its `Date`.
+    pub(super) served_at: Option<Timestamp>,
+}
+
 impl Exchange {
     /// Reads a successful answer's body, which must look like a JSON object.
-    pub(super) async fn body(&self, response: Response) -> Result<Vec<u8>, SourceError> {
+    pub(super) async fn body(&self, response: Response) -> Result<Body, SourceError> {
         if !response.status().is_success() {
             return Err(self.refusal(response).await);
         }
         let content_type = header(&response, CONTENT_TYPE.as_str()).unwrap_or("no content type").to_owned();
-        let body = self.read(response).await?;
-        match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
-            Some(b'{') => Ok(body),
+        let served_at = header(&response, DATE.as_str()).and_then(date);
+        let bytes = self.read(response).await?;
+        match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'{') => Ok(Body { bytes, served_at }),
             Some(_) => {
                 let content_type = shown(&content_type);
                 Err(SourceError::NotJson { asked: Arc::clone(&self.asked), content_type })
@@ -65,7 +75,8 @@ impl Exchange {
     /// What an unsuccessful answer says.
     async fn refusal(&self, mut response: Response) -> SourceError {
         let status = response.status();
-        let retry_after = header(&response, RETRY_AFTER.as_str()).and_then(|text| text.trim().parse().ok());
+        let served_at = header(&response, DATE.as_str()).and_then(date);
+        let retry_after = header(&response, RETRY_AFTER.as_str()).and_then(|text| pause(text, served_at));
         let location = header(&response, LOCATION.as_str()).map(without_query);
         let is_text =
             header(&response, CONTENT_TYPE.as_str()).is_none_or(|kind| kind.starts_with("text/plain"));
@@ -87,7 +98,7 @@ impl Exchange {
                 (None, Some(text)) => text,
                 (None, None) => status_text(status),
             },
-            retry_after: retry_after.map(Duration::from_secs),
+            retry_after,
         }
     }
 
@@ -97,21 +108,26 @@ impl Exchange {
         if error.is_timeout() {
             return SourceError::Timeout { asked, after: self.timeout };
         }
-        SourceError::Connect { asked, because: innermost(error) }
+        SourceError::Connect { asked, because: self.transport.explain(error) }
+    }
+
+    /// A request that could not even be built.
+    pub(super) fn broken(&self) -> SourceError {
+        SourceError::Connect { asked: Arc::clone(&self.asked), because: "the request failed".to_owned() }
     }
 }
 
-/// The reason at the bottom of a chain of errors. The outer ones quote the URL.
-pub(super) fn innermost(error: &(dyn Error + 'static)) -> String {
-    let mut error = error;
-    while let Some(inner) = error.source() {
-        error = inner;
-    }
-    // Only the outermost error of the client carries the URL.
-    match error.downcast_ref::<reqwest::Error>() {
-        Some(error) if error.is_builder() => "the request cannot be built".to_owned(),
-        Some(_) => "the request failed".to_owned(),
-        None => shown(&error.to_string()),
+/// The time that a header gives, in any of HTTP's three spellings.
+fn date(text: &str) -> Option<Timestamp> {
+    let since = httpdate::parse_http_date(text.trim()).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_millis(i64::try_from(since.as_millis()).ok()?))
+}
+
+/// How long `Retry-After` asks to wait: in seconds, or until a time on the clock of whoever says so.
+fn pause(text: &str, served_at: Option<Timestamp>) -> Option<Duration> {
+    match text.trim().parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => Some(date(text)?.since(served_at?)),
     }
 }
 
@@ -131,15 +147,29 @@ fn refusal_text(body: &[u8], is_text: bool) -> Option<String> {
         };
         return Some(shown(&text));
     }
-    let text = shown(String::from_utf8_lossy(body).trim());
-    (is_text && !text.is_empty()).then_some(text)
+    let text = String::from_utf8_lossy(body);
+    let plain = shown(text.trim());
+    if is_text && !plain.is_empty() {
+        // Mimir's and Cortex' words for it.
+        let has_no_tenant = plain.contains("no org id");
+        return Some(if has_no_tenant { format!("{plain}: set source.http.tenant") } else { plain });
+    }
+    // What stands in between says in its page's title that it wants a certificate, or does not take ours.
+    let title = text.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>"));
+    let title = title.map(|(title, _)| shown(title)).filter(|title| title.contains("SSL certificate"));
+    title.map(|title| format!("{title}: check source.http.tls.cert_file"))
 }
 
 fn status_text(status: StatusCode) -> String {
     let reason = status.canonical_reason().unwrap_or("no reason given");
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            format!("{reason}: check source.basic_auth or source.bearer_token_file")
+            format!(
+                "{reason}: check source.http.basic_auth, source.http.authorization and source.http.tenant"
+            )
+        }
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            format!("{reason}: check source.http.proxy_basic_auth")
         }
         StatusCode::NOT_FOUND => format!("{reason}: check the path prefix of source.url"),
         _ => reason.to_owned(),
@@ -166,4 +196,32 @@ fn without_query(location: &str) -> String {
 
 fn shown(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REFUSAL_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(retry_after: &str, served_at: Option<&str>, seconds: Option<u64>) {
+        let pause = pause(retry_after, served_at.and_then(date));
+        assert_eq!(pause, seconds.map(Duration::from_secs), "{retry_after} at {served_at:?}");
+    }
+
+    #[test]
+    fn a_pause_is_read_in_seconds_and_as_a_date() {
+        let now = Some("Sun, 06 Nov 1994 08:49:37 GMT");
+        check("7", None, Some(7));
+        check("Sun, 06 Nov 1994 08:49:40 GMT", now, Some(3));
+        check("Sunday, 06-Nov-94 08:49:40 GMT", now, Some(3));
+        check("Sun Nov  6 08:49:40 1994", now, Some(3));
+        check("Sun, 06 Nov 1994 08:49:30 GMT", now, Some(0));
+    }
+
+    #[test]
+    fn a_pause_that_cannot_be_read_is_none() {
+        check("soon", Some("Sun, 06 Nov 1994 08:49:37 GMT"), None);
+        check("-1", None, None);
+        check("Sun, 06 Nov 1994 08:49:40 GMT", None, None);
+    }
 }

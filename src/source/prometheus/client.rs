@@ -9,17 +9,15 @@ use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use reqwest::Url;
-use reqwest::header::HeaderMap;
-use serde::Deserialize;
 
-use super::answer::Exchange;
-use super::request::{headers, http_client};
+use super::answer::{Body, Exchange};
+use super::backend::BackendKind;
+use super::identify::Identity;
 use super::retry::with_retries;
 use crate::series::SignalName;
-use crate::source::{
-    Answer, Asked, DecodeError, Flaw, Interner, Settings, SignalQuery, SourceError, TimeRange, decode,
-};
+use crate::source::{Answer, Asked, Interner, Settings, SignalQuery, SourceError, TimeRange, decode};
 use crate::time::{format_duration, millis};
+use crate::transport::{Destination, Ready, Transport};
 
 /// An answer may be so many times as large as planned before its reading is given up.
 const BYTES_OVER_PLAN: usize = 4;
@@ -30,16 +28,16 @@ const INTERNERS_MAX: usize = 1024;
 /// A Prometheus-compatible backend. Clones share everything.
 #[derive(Clone)]
 pub struct Prometheus {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
-struct Shared {
-    settings: Settings,
+pub(super) struct Shared {
+    pub(super) settings: Settings,
     /// The URL, which holds no user and no password.
-    name: Arc<str>,
-    base: Url,
-    http: reqwest::Client,
-    api: prometheus_http_query::Client,
+    pub(super) name: Arc<str>,
+    pub(super) base: Url,
+    pub(super) identity: Identity,
+    transport: Transport,
     turns: DefaultDirectRateLimiter,
     interners: Mutex<BTreeMap<SignalName, Interner>>,
 }
@@ -48,25 +46,6 @@ impl fmt::Debug for Prometheus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Prometheus({})", self.shared.name)
     }
-}
-
-/// What a backend says about itself. Those that only speak Prometheus' API leave parts out.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct BuildInfo {
-    /// The version, such as `2.42.0`.
-    #[serde(default)]
-    pub version: String,
-    /// The revision that it was built from.
-    #[serde(default)]
-    pub revision: String,
-    /// The name that Mimir gives.
-    #[serde(default)]
-    pub application: String,
-}
-
-#[derive(Deserialize)]
-struct BuildInfoAnswer {
-    data: BuildInfo,
 }
 
 impl Prometheus {
@@ -82,16 +61,17 @@ impl Prometheus {
             |because: String| SourceError::Settings(crate::source::Mistake { key: "url", because });
         let base = settings.base_url().map_err(wrong_url)?;
         let name = base.as_str().trim_end_matches('/');
-        let http = http_client(settings, &base)?;
-        let api = prometheus_http_query::Client::from(http.clone(), base.as_str())
-            .map_err(|error| wrong_url(format!("is no URL ({error})")))?;
+        let to = Destination { table: "source.http", url: base.clone(), timeout: Some(settings.timeout) };
+        let transport = Transport::new(&settings.http, to).map_err(|error| {
+            SourceError::Settings(crate::source::Mistake { key: "http", because: error.to_string() })
+        })?;
         let per_second = NonZeroU32::new(settings.requests_per_second).unwrap_or(NonZeroU32::MIN);
         let burst = NonZeroU32::new(settings.burst).unwrap_or(NonZeroU32::MIN);
         let shared = Shared {
             settings: settings.clone(),
             name: name.into(),
-            http,
-            api,
+            identity: settings.kind.map_or_else(Identity::default, Identity::fixed),
+            transport,
             turns: RateLimiter::direct(Quota::per_second(per_second).allow_burst(burst)),
             interners: Mutex::new(BTreeMap::new()),
             base,
@@ -104,6 +84,11 @@ impl Prometheus {
         &self.shared.name
     }
 
+    /// Why the newest certificates or keys are not used, where they cannot be.
+    pub fn transport_trouble(&self) -> Option<String> {
+        self.shared.transport.trouble()
+    }
+
     /// Asks for the steps of a range, both ends included. Retries what may pass by itself; lasts at most
     /// `timeout` a try and 10 s a pause between two, and then as long as decoding takes, on a thread of its own.
     ///
@@ -114,71 +99,62 @@ impl Prometheus {
         let form = RangeForm::new(query, range)
             .map_err(|because| SourceError::Query { asked: Arc::clone(&asked), because })?;
         let exchange = self.exchange(&asked);
-        let body = with_retries(&self.shared.settings, &asked, || self.range_once(&exchange, &form)).await?;
-        self.decode(asked, query, body).await
+        let kind = self.kind().await;
+        let once = || self.range_once(&exchange, &form, kind);
+        let outcome = with_retries(&self.shared.settings, &asked, once).await;
+        self.note(outcome.as_ref().map(drop));
+        let body = outcome?;
+        let served_at = body.served_at;
+        let mut answer = self.decode(asked, query, body.bytes).await?;
+        answer.served_at = served_at;
+        answer.partial = answer.partial.or_else(|| kind.partial(&answer.warnings));
+        Ok(answer)
     }
 
-    /// Asks which backend this is and in which version.
-    ///
-    /// # Errors
-    /// As [`Prometheus::range`].
-    pub async fn build_info(&self) -> Result<BuildInfo, SourceError> {
-        let asked = Asked::build_info(Arc::clone(&self.shared.name));
-        let exchange = self.exchange(&asked);
-        let body = with_retries(&self.shared.settings, &asked, || self.build_info_once(&exchange)).await?;
-        let answer: BuildInfoAnswer = serde_json::from_slice(&body).map_err(|error| {
-            let flaw = Flaw { at: byte_of(&body, &error), because: "no build information is found" };
-            SourceError::Decode { asked, because: DecodeError::Malformed(flaw) }
-        })?;
-        Ok(answer.data)
-    }
-
-    fn exchange(&self, asked: &Arc<Asked>) -> Exchange {
+    pub(super) fn exchange(&self, asked: &Arc<Asked>) -> Exchange {
         let settings = &self.shared.settings;
         Exchange {
             asked: Arc::clone(asked),
+            transport: self.shared.transport.clone(),
             timeout: settings.timeout,
             bytes_max: settings.bytes_per_request.saturating_mul(BYTES_OVER_PLAN),
         }
     }
 
-    async fn range_once(&self, exchange: &Exchange, form: &RangeForm<'_>) -> Result<Vec<u8>, SourceError> {
-        let timeout = millis(exchange.timeout);
-        let mut request =
-            self.shared.api.query_range(form.promql, form.start, form.end, form.step).timeout(timeout);
-        for (name, value) in &self.prepare(exchange).await? {
+    async fn range_once(
+        &self,
+        exchange: &Exchange,
+        form: &RangeForm<'_>,
+        kind: BackendKind,
+    ) -> Result<Body, SourceError> {
+        let ready = self.prepare(exchange).await?;
+        let api = prometheus_http_query::Client::from(ready.client, self.shared.base.as_str());
+        let api = api.map_err(|_| exchange.broken())?;
+        let mut request = api.query_range(form.promql, form.start, form.end, form.step);
+        request = request.timeout(millis(exchange.timeout));
+        for (name, value) in kind.parameters() {
+            request = request.query(name, value);
+        }
+        for (name, value) in &ready.headers {
             request = request.header(name.clone(), value.clone());
         }
         let response = request.post_raw().await.map_err(|error| {
             match error.source().and_then(|inner| inner.downcast_ref::<reqwest::Error>()) {
                 Some(inner) => exchange.failure(inner),
-                None => SourceError::Connect {
-                    asked: Arc::clone(&exchange.asked),
-                    because: "the request failed".to_owned(),
-                },
+                None => exchange.broken(),
             }
         })?;
         exchange.body(response).await
     }
 
-    async fn build_info_once(&self, exchange: &Exchange) -> Result<Vec<u8>, SourceError> {
-        let mut url = self.shared.base.clone();
-        url.set_path(&format!("{}/api/v1/status/buildinfo", url.path().trim_end_matches('/')));
-        let headers = self.prepare(exchange).await?;
-        let response = self.shared.http.get(url).headers(headers).send().await;
-        exchange.body(response.map_err(|error| exchange.failure(&error))?).await
-    }
-
     /// Waits for a turn and reads the secrets.
-    async fn prepare(&self, exchange: &Exchange) -> Result<HeaderMap, SourceError> {
+    pub(super) async fn prepare(&self, exchange: &Exchange) -> Result<Ready, SourceError> {
         let asked = Arc::clone(&exchange.asked);
         let turn = tokio::time::timeout(exchange.timeout, self.shared.turns.until_ready());
         if turn.await.is_err() {
             return Err(SourceError::RateLimit { asked, after: exchange.timeout });
         }
-        let shared = Arc::clone(&self.shared);
-        let read = tokio::task::spawn_blocking(move || headers(&shared.http, &shared.settings, &asked));
-        read.await.unwrap_or_else(|_| Err(SourceError::Worker { asked: Arc::clone(&exchange.asked) }))
+        self.shared.transport.ready().await.map_err(|error| SourceError::of_transport(error, asked))
     }
 
     /// Decodes on a blocking thread, so that a large answer holds up no request.
@@ -250,12 +226,4 @@ impl<'q> RangeForm<'q> {
             step: step.as_secs_f64(),
         })
     }
-}
-
-/// Where in a text serde stopped; it counts lines and columns from one.
-fn byte_of(body: &[u8], error: &serde_json::Error) -> usize {
-    let lines_before = error.line().saturating_sub(1);
-    let lines = body.split_inclusive(|byte| *byte == b'\n');
-    let start: usize = lines.take(lines_before).map(<[u8]>::len).sum();
-    start + error.column().saturating_sub(1)
 }

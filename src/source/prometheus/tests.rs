@@ -10,8 +10,9 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 use super::Prometheus;
 use crate::secret::Secret;
 use crate::series::SignalName;
-use crate::source::{Answer, Auth, Settings, SignalQuery, SourceError, TimeRange};
+use crate::source::{Answer, Settings, SignalQuery, SourceError, TimeRange};
 use crate::time::Timestamp;
+use crate::transport::Authorization;
 
 const QUERY_RANGE: &str = "/api/v1/query_range";
 
@@ -44,6 +45,10 @@ async fn server(answers: &[ResponseTemplate]) -> MockServer {
         if last { mock } else { mock.up_to_n_times(1) }.mount(&server).await;
     }
     server
+}
+
+fn bearer(credentials: Secret) -> Authorization {
+    Authorization::Scheme { scheme: "Bearer".to_owned(), credentials }
 }
 
 async fn ask(settings: &Settings) -> Result<Answer, SourceError> {
@@ -127,10 +132,11 @@ async fn secrets_come_from_files_and_are_read_anew() {
         Secret::File(path)
     };
     let mut settings = Settings::for_test(&server.uri());
-    settings.auth = Auth::Basic { user: "me".to_owned(), password: file("password", "open sesame\n") };
-    settings.headers = vec![("X-Scope-OrgID".to_owned(), file("tenant", "team-a\n"))];
+    settings.http.authorization =
+        Authorization::Basic { user: "me".to_owned(), password: file("password", "open sesame\n") };
+    settings.http.headers = vec![("X-Scope-OrgID".to_owned(), file("tenant", "team-a\n"))];
     ask(&settings).await.unwrap();
-    settings.auth = Auth::Bearer { token: file("token", "first\n") };
+    settings.http.authorization = bearer(file("token", "first\n"));
     let client = Prometheus::new(&settings).unwrap();
     client.range(&query(), twenty_points()).await.unwrap();
     file("token", "second\n");
@@ -147,12 +153,12 @@ async fn secrets_come_from_files_and_are_read_anew() {
 async fn a_secret_that_cannot_be_had_or_sent_is_named_and_not_shown() {
     let server = server(&[json(200, ONE_SERIES)]).await;
     let mut settings = Settings::for_test(&server.uri());
-    settings.auth = Auth::Bearer { token: Secret::File("/nonexistent/token".into()) };
+    settings.http.authorization = bearer(Secret::File("/nonexistent/token".into()));
     let error = ask(&settings).await.unwrap_err();
     assert_eq!((error.kind(), error.is_retryable()), ("config", false));
     assert!(error.to_string().contains("/nonexistent/token"), "{error}");
 
-    settings.auth = Auth::Bearer { token: Secret::inline("hunter2\nx") };
+    settings.http.authorization = bearer(Secret::inline("hunter2\nx"));
     let error = ask(&settings).await.unwrap_err();
     assert_eq!(error.kind(), "config");
     let shown = format!("{error} {error:?} {settings:?} {:?}", Prometheus::new(&settings).unwrap());
@@ -349,7 +355,7 @@ async fn the_version_is_asked_for_with_the_same_headers() {
         .mount(&server)
         .await;
     let mut settings = Settings::for_test(&format!("{}/p", server.uri()));
-    settings.auth = Auth::Bearer { token: Secret::inline("t") };
+    settings.http.authorization = bearer(Secret::inline("t"));
     let info = Prometheus::new(&settings).unwrap().build_info().await.unwrap();
     assert_eq!(
         (info.version.as_str(), info.revision.as_str(), info.application.as_str()),
