@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
-use crate::api::SignalInfo;
+use crate::api::{Entrance, SignalInfo};
 use crate::config::{self, Config};
 use crate::llm::Model;
 use crate::runtime::{Clock, Handle, Parts, Polled, Supervisor};
@@ -28,6 +29,7 @@ pub struct App {
     pub store: Store,
     /// Where its API listens.
     pub address: SocketAddr,
+    scheme: &'static str,
     supervisor: Supervisor,
 }
 
@@ -48,6 +50,7 @@ impl App {
             false => None,
         };
         let mut registry = Registry::new();
+        let entrance = Entrance::open(&config.api, &mut registry)?;
         let supervisor = Supervisor::new();
         let parts = Parts {
             settings: config.runtime.clone(),
@@ -73,19 +76,22 @@ impl App {
             }
         };
         let registry = Arc::new(registry);
-        let router = api::router(api_parts(config, &handle, &store, registry), &config.api);
+        let router = api::router(api_parts(config, &handle, &store, registry), &config.api, &entrance);
+        // Each request goes by the router that was sent last.
+        let (_, routes) = watch::channel(router);
         let cancelled = supervisor.cancelled();
         supervisor.spawn("api", async move {
-            if let Err(error) = api::serve(listener, router, cancelled).await {
+            if let Err(error) = api::serve(listener, routes, entrance, cancelled).await {
                 tracing::error!("the API has ended: {error}");
             }
         });
-        Ok(Self { handle, store, address, supervisor })
+        let scheme = if config.api.tls.is_some() { "https" } else { "http" };
+        Ok(Self { handle, store, address, scheme, supervisor })
     }
 
     /// Where people reach the API.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Waits until the agent ends by itself, which it does only because of a defect.

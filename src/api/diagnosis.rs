@@ -7,10 +7,12 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use tracing::info;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::caller::Caller;
 use super::diagnosis_view::DiagnosisView;
 use super::incidents::unknown;
 use super::links::Links;
@@ -44,6 +46,7 @@ struct DiagnosisQuery {
 /// Shows a diagnosis of an incident: the newest, or that of a revision.
 #[utoipa::path(
     get, path = "/api/v1/incidents/{id}/diagnosis", tag = "incidents", operation_id = "getDiagnosis",
+    security(("key" = ["read"])),
     params(("id" = String, Path, description = "The id of the incident: 20 hex digits."), DiagnosisQuery),
     responses(
         (status = 200, description = "The diagnosis.", body = DiagnosisView),
@@ -95,6 +98,7 @@ struct AnalysisView {
 /// Asks for a new diagnosis of an incident that is open or was resolved lately.
 #[utoipa::path(
     post, path = "/api/v1/incidents/{id}/analyze", tag = "incidents", operation_id = "analyze",
+    security(("key" = ["operate"])),
     params(("id" = String, Path, description = "The id of the incident: 20 hex digits.")),
     responses(
         (status = 202, description = "A diagnosis is being made.", body = AnalysisView,
@@ -117,11 +121,13 @@ async fn analyze(
     State(state): State<Diagnoses>,
     IncidentPath(id): IncidentPath,
     _: NoParameters,
+    caller: Caller,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     no_body(body)?;
     match within_patience(state.pipeline.command(Command::Analyze { incident: id })).await? {
         Reply::Analyzing { revision } => {
+            info!(incident.id = %id, caller = %caller, "{caller} asked for a new diagnosis of {id}");
             let path = format!("/api/v1/incidents/{id}/diagnosis?revision={revision}");
             let diagnosis = state.links.to(&path);
             let location = [(header::LOCATION, diagnosis.clone())];

@@ -95,6 +95,7 @@ impl EventQuery {
 /// Shows what happened to an incident, the oldest first.
 #[utoipa::path(
     get, path = "/api/v1/incidents/{id}/events", tag = "incidents", operation_id = "listEvents",
+    security(("key" = ["read"])),
     params(("id" = String, Path, description = "The id of the incident: 20 hex digits."), EventQuery),
     responses(
         (status = 200, description = "A page of events.", body = EventPageView,

@@ -113,6 +113,7 @@ impl IncidentQuery {
 /// Lists incidents, the newest first.
 #[utoipa::path(
     get, path = "/api/v1/incidents", tag = "incidents", operation_id = "listIncidents",
+    security(("key" = ["read"])),
     params(IncidentQuery),
     responses(
         (status = 200, description = "A page of incidents.", body = IncidentPageView,
@@ -146,6 +147,7 @@ pub(super) fn with_next(link: Option<String>, mut response: Response) -> Respons
 /// Shows an incident in full.
 #[utoipa::path(
     get, path = "/api/v1/incidents/{id}", tag = "incidents", operation_id = "getIncident",
+    security(("key" = ["read"])),
     params(("id" = String, Path, description = "The id of the incident: 20 hex digits.")),
     responses(
         (status = 200, description = "The incident.", body = IncidentView),

@@ -54,6 +54,7 @@ pub(super) fn write(document: &OpenApi) -> String {
 /// Lists what there is, in plain text.
 #[utoipa::path(
     get, path = "/", tag = "agent", operation_id = "index",
+    security(("key" = ["read"])),
     responses(
         (status = 200, description = "A line for each operation.", body = String,
             content_type = "text/plain"),
@@ -68,6 +69,7 @@ async fn index(State(pages): State<Index>, _: NoParameters) -> String {
 /// Shows this document.
 #[utoipa::path(
     get, path = "/api/v1/openapi.json", tag = "agent", operation_id = "openapi",
+    security(("key" = ["read"])),
     responses(
         (status = 200, description = "The OpenAPI 3.1 document.", body = Object),
         (status = 400, description = "A parameter is unknown.", body = ProblemDocument,

@@ -3,21 +3,33 @@
 //! One file a resource; each router takes the part of the agent that it needs. Every refusal is a problem document, no
 //! GET changes anything, and the OpenAPI document is collected from the routes themselves.
 
+mod access;
+mod body;
+mod caller;
 mod diagnosis;
 mod diagnosis_view;
+mod docs;
+mod entrance;
 mod events;
+mod hosts;
 mod incident_view;
 mod incidents;
 mod index;
+mod keyring;
+mod keys;
 mod links;
 mod member_view;
+mod metrics;
+mod needs;
 mod openapi;
 mod parameters;
 mod passage;
 mod patience;
+mod private_file;
 mod probes;
 mod problem;
 mod router;
+mod scope;
 mod serve;
 mod settings;
 mod signal_view;
@@ -27,11 +39,19 @@ mod status;
 mod status_view;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod vocabulary;
 
+pub use self::entrance::{Entrance, EntranceError, Unguarded};
+pub use self::hosts::host_name;
+pub use self::keyring::{KeysError, check_keys_file};
+pub use self::keys::{KEYS_MAX, key_name};
+pub use self::metrics::describe_metrics;
 pub use self::openapi::openapi;
 pub use self::probes::EncodeMetrics;
 pub use self::router::{Parts, router};
+pub use self::scope::Scope;
 pub use self::serve::serve;
-pub use self::settings::Settings;
+pub use self::settings::{Settings, TlsSettings};
 pub use self::signal_view::SignalInfo;
+pub use self::tls::TlsError;

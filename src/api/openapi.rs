@@ -1,8 +1,10 @@
 //! The OpenAPI 3.1 document, collected from the routes themselves.
 
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
-use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
 
+use super::needs::SCHEME;
 use super::{diagnosis, events, incidents, index, probes, signals, status};
 
 /// The version of the API, not of the release: a release that changes nothing here changes nothing in the document.
@@ -14,6 +16,11 @@ Anomalies of a Prometheus-compatible backend as incidents, with ranked and expla
 Times are RFC 3339 in UTC, called `at` or `..._at`; durations are in seconds, called `..._s`. Every refusal is a \
 problem document (RFC 9457). Lists come in pages: follow `next_cursor`, or the `Link` header with `rel=\"next\"`, until \
 there is none. GET never changes anything.";
+
+const KEYS: &str = "\
+An API key, sent as `Authorization: Bearer KEY`. Where the agent has a keys file (`api.keys_file`), every operation needs \
+one whose scopes have the one that the operation names; no scope implies another. Without a key the answer is 401, \
+without the scope 403. Where it has no keys file, no key is needed.";
 
 /// The document as indented JSON: the same for the same release, byte for byte. `docs/openapi.json` is this text.
 pub fn openapi() -> String {
@@ -48,5 +55,10 @@ pub(super) fn document() -> OpenApi {
     for part in parts {
         document.merge(part);
     }
+    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(KEYS)).build();
+    let components = document.components.take().unwrap_or_else(|| ComponentsBuilder::new().build());
+    let components =
+        ComponentsBuilder::from(components).security_scheme(SCHEME, SecurityScheme::Http(scheme));
+    document.components = Some(components.build());
     document
 }

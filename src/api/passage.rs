@@ -15,6 +15,8 @@ use tracing::error;
 
 use super::problem::{Kind, Problem};
 
+const NO_PAGE: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+
 /// Wraps a request.
 pub(super) async fn pass(request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
@@ -41,6 +43,9 @@ pub(super) async fn pass(request: Request, next: Next) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    // What is opened in a browser loads nothing, is framed by nobody and runs nothing; a page has a policy of its own.
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(NO_PAGE);
     response
 }
 

@@ -28,6 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<Probes> {
 /// Says that the process lives and answers.
 #[utoipa::path(
     get, path = "/-/healthy", tag = "agent", operation_id = "healthy",
+    security(()),
     responses(
         (status = 200, description = "It lives.", body = String, content_type = "text/plain"),
     )
@@ -39,6 +40,7 @@ async fn healthy() -> &'static str {
 /// Says whether every signal has read its history and the store takes what is written.
 #[utoipa::path(
     get, path = "/-/ready", tag = "agent", operation_id = "ready",
+    security(()),
     responses(
         (status = 200, description = "It is ready.", body = String, content_type = "text/plain"),
         (status = 503, description = "It is not ready, with the reason.", body = String,
@@ -59,6 +61,7 @@ async fn ready(State(probes): State<Probes>) -> Response {
 /// Shows the agent's own metrics.
 #[utoipa::path(
     get, path = "/metrics", tag = "agent", operation_id = "metrics",
+    security(()),
     responses(
         (status = 200, description = "The metrics as OpenMetrics text.", body = String,
             content_type = "application/openmetrics-text"),

@@ -22,6 +22,13 @@ pub(super) enum Kind {
     InvalidParameter,
     InvalidBody,
     BodyTooLarge,
+    BodyTooSlow,
+    UnsupportedMediaType,
+    InvalidHost,
+    MisdirectedRequest,
+    Unauthenticated,
+    MissingScope,
+    KeysUnusable,
     UnknownPath,
     UnknownIncident,
     UnknownDiagnosis,
@@ -42,6 +49,21 @@ impl Kind {
             }
             Self::InvalidBody => ("invalid-body", "The body can't be read", StatusCode::BAD_REQUEST),
             Self::BodyTooLarge => ("body-too-large", "The body is too large", StatusCode::PAYLOAD_TOO_LARGE),
+            Self::BodyTooSlow => ("body-too-slow", "The body took too long", StatusCode::REQUEST_TIMEOUT),
+            Self::UnsupportedMediaType => {
+                ("unsupported-media-type", "The body is no JSON", StatusCode::UNSUPPORTED_MEDIA_TYPE)
+            }
+            Self::InvalidHost => ("invalid-host", "The host is unclear", StatusCode::BAD_REQUEST),
+            Self::MisdirectedRequest => (
+                "misdirected-request",
+                "The agent is not known by this name",
+                StatusCode::MISDIRECTED_REQUEST,
+            ),
+            Self::Unauthenticated => ("unauthenticated", "An API key is needed", StatusCode::UNAUTHORIZED),
+            Self::MissingScope => ("missing-scope", "The API key may not do this", StatusCode::FORBIDDEN),
+            Self::KeysUnusable => {
+                ("keys-unusable", "The keys file can't be used", StatusCode::SERVICE_UNAVAILABLE)
+            }
             Self::UnknownPath => ("unknown-path", "There is nothing here", StatusCode::NOT_FOUND),
             Self::UnknownIncident => ("unknown-incident", "There is no such incident", StatusCode::NOT_FOUND),
             Self::UnknownDiagnosis => {

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Redirect;
 use axum::routing::get;
 
+use super::access::{Access, guard};
 use super::diagnosis::Diagnoses;
+use super::entrance::Entrance;
 use super::incidents::Incidents;
 use super::index::Index;
 use super::links::Links;
@@ -17,7 +19,7 @@ use super::passage::{other_method, pass, unknown_path};
 use super::probes::{EncodeMetrics, Probes};
 use super::signals::Signals;
 use super::status::Agent;
-use super::{Settings, SignalInfo, diagnosis, events, incidents, index, probes, signals, status};
+use super::{Settings, SignalInfo, diagnosis, docs, events, incidents, index, probes, signals, status};
 use crate::runtime::Handle;
 use crate::store::Store;
 
@@ -41,8 +43,8 @@ pub struct Parts {
     pub metrics: EncodeMetrics,
 }
 
-/// All routes, below the route prefix.
-pub fn router(parts: Parts, settings: &Settings) -> Router {
+/// All routes, below the route prefix, each for those who may.
+pub fn router(parts: Parts, settings: &Settings, entrance: &Entrance) -> Router {
     let Parts { store, pipeline, signals, version, config_hash, metrics } = parts;
     let links = Links::new(settings);
     let agent = Agent {
@@ -53,6 +55,10 @@ pub fn router(parts: Parts, settings: &Settings) -> Router {
         config_hash: config_hash.into(),
         external_url: settings.external_url.as_deref().map(Arc::from),
     };
+    // A document of texts and numbers always has a JSON form; without one, nobody would be let in.
+    let told = serde_json::to_value(document()).unwrap_or_default();
+    let access = Arc::new(Access::new(settings, &told, entrance));
+    let docs = docs::routes(&links);
     let incidents = Incidents { store: store.clone(), links: links.clone() };
     let router = Router::new()
         .merge(index::routes().with_state(Index::new(&version, document(), &links)))
@@ -61,9 +67,13 @@ pub fn router(parts: Parts, settings: &Settings) -> Router {
         .merge(diagnosis::routes().with_state(Diagnoses { store, pipeline: pipeline.clone(), links }))
         .merge(signals::routes().with_state(Signals { signals, pipeline }))
         .merge(status::routes().with_state(agent))
-        .method_not_allowed_fallback(other_method)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
-    below(&settings.route_prefix, router).fallback(unknown_path).layer(from_fn(pass))
+        .merge(docs)
+        .method_not_allowed_fallback(other_method);
+    below(&settings.route_prefix, router)
+        .fallback(unknown_path)
+        .layer(from_fn_with_state(access, guard))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn(pass))
 }
 
 fn below(prefix: &str, router: Router) -> Router {

@@ -77,6 +77,7 @@ impl SeriesQuery {
 /// Lists the signals, each with its settings and its number of series.
 #[utoipa::path(
     get, path = "/api/v1/signals", tag = "signals", operation_id = "listSignals",
+    security(("key" = ["read"])),
     responses(
         (status = 200, description = "Every signal.", body = SignalListView),
         (status = 400, description = "A parameter is unknown.", body = ProblemDocument,
@@ -94,6 +95,7 @@ async fn list_signals(State(state): State<Signals>, _: NoParameters) -> Json<Sig
 /// Shows a signal with its series as they stand.
 #[utoipa::path(
     get, path = "/api/v1/signals/{name}", tag = "signals", operation_id = "getSignal",
+    security(("key" = ["read"])),
     params(("name" = String, Path, description = "The name of the signal."), SeriesQuery),
     responses(
         (status = 200, description = "The signal and its series.", body = SignalDetailView),

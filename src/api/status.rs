@@ -33,6 +33,7 @@ pub(super) fn routes() -> OpenApiRouter<Agent> {
 /// Shows how the agent stands. It answers although the store fails: this is where one looks then.
 #[utoipa::path(
     get, path = "/api/v1/status", tag = "agent", operation_id = "getStatus",
+    security(("key" = ["read"])),
     responses(
         (status = 200, description = "How it stands.", body = StatusView),
         (status = 400, description = "A parameter is unknown.", body = ProblemDocument,

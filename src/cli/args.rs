@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::incident_args::IncidentCommand;
+use crate::api::{Scope, key_name};
 use crate::config::Override;
 
 /// Said by `portent --help`.
@@ -41,6 +43,12 @@ pub(super) enum Command {
     Check(CheckCommand),
     /// Run a recording through the whole pipeline in virtual time and print an incident a line as JSON
     Replay(ReplayArgs),
+    /// Look at the incidents of a running agent
+    #[command(subcommand)]
+    Incident(IncidentCommand),
+    /// Make API keys
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Print a generated reference
     Reference {
         /// Which one
@@ -138,6 +146,30 @@ pub(super) enum CheckCommand {
         /// The config file
         file: PathBuf,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyCommand {
+    /// Make a key: print it once, with the entry for the keys file (api.keys_file)
+    New(NewKeyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct NewKeyArgs {
+    /// The person or machine that it is for; it stands in logs
+    #[arg(long, value_parser = owner)]
+    pub(super) name: String,
+    /// What it may do: read, ingest, operate, approve, admin; none implies another
+    #[arg(long, required = true, value_delimiter = ',', value_parser = scope)]
+    pub(super) scopes: Vec<Scope>,
+}
+
+fn owner(text: &str) -> Result<String, String> {
+    key_name(text).map(str::to_owned)
+}
+
+fn scope(text: &str) -> Result<Scope, String> {
+    Scope::of_name(text).ok_or_else(|| format!("give {}", Scope::names()))
 }
 
 #[derive(Debug, Args)]

@@ -8,8 +8,8 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use tracing::info;
 
-use super::args::{CheckCommand, Cli, Command, DemoArgs, Output, RunArgs};
-use super::{check, reference, replay};
+use super::args::{CheckCommand, Cli, Command, DemoArgs, KeyCommand, Output, RunArgs};
+use super::{check, incident, key, reference, replay};
 use crate::app::App;
 use crate::runtime::Clock;
 use crate::{config, demo, telemetry};
@@ -32,6 +32,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => block_on(run_demo(args)),
         Command::Check(CheckCommand::Config { file }) => check::check_config(&file),
         Command::Replay(args) => replay::replay(&args),
+        Command::Incident(command) => block_on(incident::incident(command)),
+        Command::Key(KeyCommand::New(args)) => key::new_key(&args),
         Command::Reference { what } => reference::print(what),
     }
 }

@@ -10,7 +10,7 @@ use super::report::{Mistake, Origin, Place, Report};
 use super::section::{Notes, Section};
 use super::settings::Config;
 use super::tree::{self, Node, Table, Value};
-use super::{sections, signals};
+use super::{api, sections, signals};
 use crate::id::Digest;
 
 /// Layer 0: every key with its default.
@@ -114,7 +114,7 @@ fn draft(settings: &Table, notes: &Notes) -> Option<Config> {
     let incident = sections::incident(&mut root);
     let llm = sections::llm(&mut root);
     let store = sections::store(&mut root);
-    let api = sections::api(&mut root);
+    let api = api::api(&mut root);
     let log = sections::log(&mut root);
     let runtime = sections::runtime(&mut root);
     root.finish();

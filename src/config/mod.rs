@@ -3,6 +3,7 @@
 //! A config is either sound or refused with every mistake in it, each with its place, what is wrong and a way out.
 //! Nothing here prints, and no secret is ever quoted.
 
+mod api;
 mod check;
 mod http;
 mod layers;

@@ -183,6 +183,34 @@ impl<'a> Section<'a> {
         self.text(key).filter(|text| !text.is_empty())
     }
 
+    /// A list of texts, each read further.
+    pub(super) fn texts<T>(
+        &mut self,
+        key: &'static str,
+        most: usize,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        let node = self.node(key)?;
+        let Value::List(items) = &node.value else {
+            self.refuse(key, format!("{} is no list: give [\"...\", \"...\"]", node.shown()));
+            return None;
+        };
+        if items.len() > most {
+            self.refuse(key, format!("has {} entries: give {most} at most", items.len()));
+            return None;
+        }
+        let read = |item: &Node| match item.as_text().map(&parse) {
+            Some(read) => read.map_err(|because| self.refuse_node(item, because)).ok(),
+            None => {
+                self.refuse_node(item, format!("{} is no text: put it in quotes", item.shown()));
+                None
+            }
+        };
+        // Each is looked at, so that all mistakes come at once.
+        let texts: Vec<Option<T>> = items.iter().map(read).collect();
+        texts.into_iter().collect()
+    }
+
     /// `true` or `false`.
     pub(super) fn switch(&mut self, key: &'static str) -> Option<bool> {
         let node = self.node(key)?;

@@ -13,7 +13,7 @@ use crate::series::Service;
 use crate::source::BackendKind;
 use crate::telemetry::LogFormat;
 use crate::transport::Authorization;
-use crate::{api, correlate, incident, llm, runtime, source, store, telemetry};
+use crate::{correlate, incident, llm, runtime, source, store, telemetry};
 
 const ZERO: Duration = Duration::ZERO;
 const SECOND: Duration = Duration::from_secs(1);
@@ -143,26 +143,6 @@ pub(super) fn store(root: &mut Section<'_>) -> Option<store::Settings> {
     Some(store::Settings { path: path? })
 }
 
-/// Reads `[api]`.
-pub(super) fn api(root: &mut Section<'_>) -> Option<api::Settings> {
-    let mut section = root.section("api");
-    let listen_address = section.parsed("listen_address", |text| {
-        let way_out = "give a number address and a port, such as 127.0.0.1:9098 or [::1]:9098";
-        text.parse().map_err(|_| format!("{text:?} is no address to listen on: {way_out}"))
-    });
-    let external_url = section.parsed("external_url", |text| match text {
-        "" => Ok(None),
-        url => http_url(url).map(Some),
-    });
-    let route_prefix = section.parsed("route_prefix", route_prefix);
-    section.finish();
-    Some(api::Settings {
-        listen_address: listen_address?,
-        external_url: external_url?,
-        route_prefix: route_prefix?,
-    })
-}
-
 /// Reads `[log]`.
 pub(super) fn log(root: &mut Section<'_>) -> Option<telemetry::Settings> {
     let mut section = root.section("log");
@@ -183,7 +163,7 @@ pub(super) fn runtime(root: &mut Section<'_>) -> Option<runtime::Settings> {
 }
 
 /// Takes an address without what could be a secret in it, and without a slash at its end. Never quotes it.
-fn http_url(text: &str) -> Result<String, String> {
+pub(super) fn http_url(text: &str) -> Result<String, String> {
     let way_out = "give something like https://host/path";
     let url = Url::parse(text).map_err(|error| format!("is no URL ({error}): {way_out}"))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -196,20 +176,4 @@ fn http_url(text: &str) -> Result<String, String> {
         return Err(format!("has a part after its path: {way_out}"));
     }
     Ok(text.trim_end_matches('/').to_owned())
-}
-
-fn route_prefix(text: &str) -> Result<String, String> {
-    if text.is_empty() {
-        return Ok(String::new());
-    }
-    let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.' | b'~');
-    let prefix = text.trim_end_matches('/');
-    let segments = prefix.split('/').skip(1);
-    if !text.starts_with('/') || !text.bytes().all(is_fine) {
-        return Err(format!("{text:?} is no path: give one that starts with a slash, such as /portent"));
-    }
-    if segments.clone().any(|segment| matches!(segment, "" | "." | "..")) {
-        return Err(format!("{text:?} has an empty or a dotted part: give a path such as /tools/portent"));
-    }
-    Ok(prefix.to_owned())
 }

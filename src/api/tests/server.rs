@@ -10,15 +10,17 @@ use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::schema::misfit;
-use crate::api::{Parts, Settings, SignalInfo, openapi, router, serve};
+use crate::api::{Entrance, Parts, Settings, SignalInfo, openapi, router, serve};
 use crate::detect::{self, Kind, SignalPlan};
 use crate::runtime::{Rehearsal, rehearse};
 use crate::series::SignalName;
 use crate::store::{self, Commit, Store};
+use crate::telemetry::Registry;
 
 /// Requests that wait for the pipeline, at most.
 const REQUESTS_MAX: usize = 2;
@@ -37,11 +39,7 @@ pub(super) struct Server {
 }
 
 pub(super) fn settings() -> Settings {
-    Settings {
-        listen_address: SocketAddr::from(([127, 0, 0, 1], 0)),
-        external_url: None,
-        route_prefix: String::new(),
-    }
+    Settings::at(SocketAddr::from(([127, 0, 0, 1], 0)))
 }
 
 pub(super) fn signal(name: &str) -> SignalInfo {
@@ -68,20 +66,25 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("portent.db");
         let store = Store::open(&store::Settings { path }).await.unwrap();
+        let registry = &mut Registry::new();
+        let entrance = Entrance::open(&settings, registry).unwrap();
+        let registry = Arc::new(std::mem::take(registry));
         let parts = Parts {
             store: store.clone(),
             pipeline: handle,
             signals: Arc::new([signal("error_rate"), signal("latency_p95")]),
             version: "1.2.3".to_owned(),
             config_hash: "c0ffee".to_owned(),
-            metrics: Arc::new(|| "portent_build_info{version=\"1.2.3\"} 1\n# EOF\n".to_owned()),
+            metrics: Arc::new(move || registry.encode()),
         };
         let listener = TcpListener::bind(settings.listen_address).await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let scheme = if settings.tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let cancel = CancellationToken::new();
-        let router = router(parts, &settings);
+        let router = router(parts, &settings, &entrance);
         let printed = format!("{router:?}");
-        let task = spawn(serve(listener, router, cancel.clone()));
+        let (_, routes) = watch::channel(router);
+        let task = spawn(serve(listener, routes, entrance, cancel.clone()));
         let document = serde_json::from_str(&openapi()).unwrap();
         let (client, cancel) = (Client::new(), cancel.drop_guard());
         Self { url, client, store, pipeline, document, printed, cancel, task, _folder: folder }

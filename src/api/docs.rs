@@ -1,0 +1,61 @@
+//! The API's documentation as a page: Swagger UI, from the binary, at `/api/docs/`.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use utoipa_swagger_ui::{Config, serve};
+
+use super::links::Links;
+use super::passage::unknown_path;
+use super::problem::{Kind, Problem};
+
+/// The routes of the page, which are not in the document that it shows.
+pub(super) const PATHS: [&str; 3] = ["/api/docs", "/api/docs/", "/api/docs/{*asset}"];
+
+/// Everything that the page loads comes from here. Its drawings are in its styles, as `data:`.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+
+/// Where the document is, from the page.
+const DOCUMENT: &str = "../v1/openapi.json";
+
+pub(super) fn routes(links: &Links) -> Router {
+    // Without the slash its assets would be looked for beside it.
+    let to_page = Redirect::permanent(&links.to("/api/docs/"));
+    // The default asks a site elsewhere whether the document is valid.
+    let config = Arc::new(Config::from(DOCUMENT).validator_url("none"));
+    let [bare, page, assets] = PATHS;
+    Router::new()
+        .route(bare, get(async || to_page))
+        .route(page, get(async |State(config): State<Arc<Config<'static>>>| file("", config)))
+        .route(assets, get(asset))
+        .with_state(config)
+}
+
+async fn asset(State(config): State<Arc<Config<'static>>>, Path(name): Path<String>, uri: Uri) -> Response {
+    match file(&name, config) {
+        response if response.status() == StatusCode::NOT_FOUND => unknown_path(uri).await.into_response(),
+        response => response,
+    }
+}
+
+fn file(name: &str, config: Arc<Config<'static>>) -> Response {
+    match serve(name, config) {
+        Ok(Some(file)) => {
+            let kind = HeaderValue::try_from(file.content_type);
+            let kind = kind.unwrap_or(HeaderValue::from_static("application/octet-stream"));
+            let headers = [(header::CONTENT_TYPE, kind), (header::CONTENT_SECURITY_POLICY, POLICY)];
+            (headers, file.bytes.into_owned()).into_response()
+        }
+        Ok(None) => StatusCode::NOT_FOUND.into_response(),
+        Err(error) => {
+            Problem::new(Kind::Panicked, format!("the page can't be made: {error}")).into_response()
+        }
+    }
+}
