@@ -5,6 +5,7 @@
 
 mod classic;
 mod finding;
+mod reconfigure;
 mod run;
 mod settings;
 mod stage;

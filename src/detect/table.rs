@@ -173,6 +173,20 @@ impl Table {
         }
     }
 
+    /// Takes another plan under which the state goes on. A series that is lost stays so where it has stopped by the new
+    /// plan too.
+    pub(super) fn replan(&mut self, plan: SignalPlan, judged_through: Option<Timestamp>) {
+        debug_assert!(plan.keeps_state_of(&self.plan), "a row has room for the baseline of its plan");
+        let asks_again = plan.settings.missing != self.plan.settings.missing;
+        self.plan = plan;
+        if let (true, Some(through)) = (asks_again, judged_through) {
+            let rows: Vec<usize> = self.index.values().copied().collect();
+            for row in rows {
+                self.lost[row] = self.lost[row] && self.has_stopped(row, through);
+            }
+        }
+    }
+
     /// Only a series with a full baseline can be lost: one that was never established is not missed.
     fn has_stopped(&self, row: usize, through: Timestamp) -> bool {
         let Missing::Alert { after } = self.plan.settings.missing else { return false };
