@@ -6,9 +6,11 @@
 mod diagnosis;
 mod diagnosis_view;
 mod events;
+mod in_force;
 mod incident_view;
 mod incidents;
 mod index;
+mod lifecycle;
 mod links;
 mod member_view;
 mod openapi;
@@ -28,6 +30,7 @@ mod status_view;
 mod tests;
 mod vocabulary;
 
+pub use self::in_force::{CurrentConfig, InForce, Refusal};
 pub use self::openapi::openapi;
 pub use self::probes::EncodeMetrics;
 pub use self::router::{Parts, router};

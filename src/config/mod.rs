@@ -3,6 +3,7 @@
 //! A config is either sound or refused with every mistake in it, each with its place, what is wrong and a way out.
 //! Nothing here prints, and no secret is ever quoted.
 
+mod change;
 mod check;
 mod layers;
 mod load;
@@ -17,6 +18,7 @@ mod tree;
 #[cfg(test)]
 mod trials;
 
+pub use self::change::Changes;
 pub use self::layers::Override;
 pub use self::load::{DEMO, environment, load, load_text};
 pub use self::reference::reference;

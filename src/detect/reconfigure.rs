@@ -8,7 +8,6 @@ use super::settings::SignalPlan;
 use super::stage::Detect;
 use super::table::Table;
 use crate::series::SignalName;
-use crate::time::Timestamp;
 
 impl SignalPlan {
     /// Whether what series have learnt under another plan goes on under this one: it does unless the samples come at
@@ -20,15 +19,13 @@ impl SignalPlan {
 
 impl Detect {
     /// Takes other plans, in their order. A signal that is new, that `asks_anew`, or whose plan does not keep the state
-    /// begins without any; the others keep theirs and are judged by the new plan from the next sample on. Whether a
-    /// series has stopped is asked again under the new plan, as of the time that its signal is judged through.
+    /// begins without any; the others keep theirs and are judged by the new plan from the next sample on: what was decided stays decided.
     ///
     /// Gives the signals that begin without state.
     pub fn reconfigure(
         &mut self,
         plans: impl IntoIterator<Item = (SignalName, SignalPlan)>,
         asks_anew: &BTreeSet<SignalName>,
-        judged_through: impl Fn(&SignalName) -> Option<Timestamp>,
     ) -> BTreeSet<SignalName> {
         let mut before = std::mem::take(&mut self.tables);
         let mut fresh = BTreeSet::new();
@@ -37,7 +34,7 @@ impl Detect {
             let kept = before.swap_remove(&signal).filter(|_| !asks_anew.contains(&signal));
             let table = match kept.filter(|table| plan.keeps_state_of(&table.plan)) {
                 Some(mut table) => {
-                    table.replan(plan, judged_through(&signal));
+                    table.replan(plan);
                     table
                 }
                 None => {

@@ -173,18 +173,13 @@ impl Table {
         }
     }
 
-    /// Takes another plan under which the state goes on. A series that is lost stays so where it has stopped by the new
-    /// plan too.
-    pub(super) fn replan(&mut self, plan: SignalPlan, judged_through: Option<Timestamp>) {
+    /// Takes another plan under which the state goes on. What was held to be lost stays so, unless series may stop now.
+    pub(super) fn replan(&mut self, plan: SignalPlan) {
         debug_assert!(plan.keeps_state_of(&self.plan), "a row has room for the baseline of its plan");
-        let asks_again = plan.settings.missing != self.plan.settings.missing;
-        self.plan = plan;
-        if let (true, Some(through)) = (asks_again, judged_through) {
-            let rows: Vec<usize> = self.index.values().copied().collect();
-            for row in rows {
-                self.lost[row] = self.lost[row] && self.has_stopped(row, through);
-            }
+        if plan.settings.missing == Missing::Ignore {
+            self.lost.fill(false);
         }
+        self.plan = plan;
     }
 
     /// Only a series with a full baseline can be lost: one that was never established is not missed.

@@ -7,7 +7,7 @@ use super::event::{ConfigChange, Event, Stream, SystemEvent};
 use super::input::Effect;
 use super::settings::Settings;
 use super::step::Engine;
-use crate::detect::{FORGET_AFTER, Missing, SignalPlan};
+use crate::detect::{FORGET_AFTER, Missing};
 use crate::id::IncidentId;
 use crate::incident::{Ended, Member, Trouble};
 use crate::series::SignalName;
@@ -35,14 +35,12 @@ impl Engine {
         let before = std::mem::replace(&mut self.settings, settings);
         let mut unwatched: BTreeSet<SignalName> = asks_anew.clone();
         let of_before = before.signals.iter().map(|(signal, _)| signal);
-        unwatched.extend(of_before.filter(|signal| self.plan_of(signal).is_none()).cloned());
+        let is_gone = |signal: &&SignalName| !self.settings.signals.iter().any(|(name, _)| name == *signal);
+        unwatched.extend(of_before.filter(is_gone).cloned());
         // While their state is still there to tell how long they went on.
         self.unwatch(now, &before, &unwatched, effects);
 
-        let watermarks = &self.judged_through;
-        let fresh = self.detect.reconfigure(self.settings.signals.iter().cloned(), &asks_anew, |signal| {
-            watermarks.get(signal).copied()
-        });
+        let fresh = self.detect.reconfigure(self.settings.signals.iter().cloned(), &asks_anew);
         for signal in &fresh {
             // As at a first start the past only teaches; and a step that was judged stays judged.
             let first = now.minus(first_look);
@@ -57,12 +55,8 @@ impl Engine {
         }
     }
 
-    fn plan_of(&self, signal: &SignalName) -> Option<&SignalPlan> {
-        self.settings.signals.iter().find(|(name, _)| name == signal).map(|(_, plan)| plan)
-    }
-
-    /// Ends the active members at which nobody looks any more: those of some signals, and those that are lost by the
-    /// rule of before only. None of them has recovered.
+    /// Ends the active members at which nobody looks any more: those of some signals, and those that were lost where
+    /// series may stop now. None of them has recovered.
     fn unwatch(
         &mut self,
         now: Timestamp,
@@ -86,24 +80,13 @@ impl Engine {
         }
     }
 
-    /// Whether the rule for series that stop is another one now, by which this one has not stopped.
+    /// Whether a series that stopped is none's concern any more: from now on its signal's series may stop.
     fn is_no_loss_any_more(&self, before: &Settings, member: &Member) -> bool {
-        let (Trouble::Lost { last_seen, .. }, Some(plan)) =
-            (member.trouble, self.plan_of(&member.key.signal))
-        else {
-            return false;
+        let may_stop = |settings: &Settings| {
+            let plan = settings.signals.iter().find(|(signal, _)| *signal == member.key.signal);
+            plan.is_some_and(|(_, plan)| plan.settings.missing == Missing::Ignore)
         };
-        let rule_before = before.signals.iter().find(|(signal, _)| *signal == member.key.signal);
-        if rule_before.is_none_or(|(_, before)| before.settings.missing == plan.settings.missing) {
-            return false;
-        }
-        match (plan.settings.missing, self.judged_through.get(&member.key.signal)) {
-            (Missing::Ignore, _) => true,
-            (Missing::Alert { after }, Some(through)) => {
-                through.since(last_seen) < after.max(plan.step.saturating_mul(2))
-            }
-            (Missing::Alert { .. }, None) => false,
-        }
+        matches!(member.trouble, Trouble::Lost { .. }) && may_stop(&self.settings) && !may_stop(before)
     }
 
     /// Forgets what was kept by signals that are gone. How far they were judged stays for a day: one that comes back is

@@ -70,9 +70,8 @@ fn system_line(event: &SystemEvent) {
             let (added, removed, changed) = (names(added), names(removed), names(changed));
             info!(%config_hash, %added, %removed, %changed, sections = %sections.join(","), "another config is in force");
         }
-        SystemEvent::ReloadFailed { config_hash, because } => {
-            warn!(%config_hash, "the config is not reloaded, the one before stays in force: {because}");
-        }
+        // Whoever refused it has logged it: the store may not take this event.
+        SystemEvent::ReloadFailed { .. } => {}
         SystemEvent::SourceDegraded { signal, lost, tracked } => {
             warn!(%signal, lost, tracked, "{lost} of {tracked} series of signal {signal} have stopped: that looks like the source, not the services");
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::pipeline::{Message, Tagged};
+use super::reconfigure::Reconfigure;
 use crate::detect::{SeriesView, Tally};
 use crate::engine::{Command, Reply};
 use crate::series::SignalName;
@@ -93,11 +94,17 @@ pub struct Handle {
     pub(super) requests: mpsc::WeakSender<Tagged>,
 }
 
+/// While it is there, the pipeline takes commands: a stop waits for whoever may still give one.
+#[derive(Debug)]
+pub struct Hold(#[expect(dead_code, reason = "it is held, and dropped")] mpsc::Sender<Tagged>);
+
 /// A question to the pipeline, with the way back.
 #[derive(Debug)]
 pub(super) enum Request {
     /// To the engine, through the log.
     Command(Command, oneshot::Sender<Reply>),
+    /// Another config, to the engine, through the log.
+    Reconfigure(Box<Reconfigure>, oneshot::Sender<()>),
     /// The series of a signal as they stand.
     Series(SignalName, oneshot::Sender<Vec<SeriesView>>),
 }
@@ -111,6 +118,11 @@ impl Handle {
     /// How the pipeline stands.
     pub fn status(&self) -> Arc<Status> {
         self.status.borrow().clone()
+    }
+
+    /// Keeps the pipeline taking commands until what this gives is dropped; `None` where it has ended.
+    pub fn hold(&self) -> Option<Hold> {
+        self.requests.upgrade().map(Hold)
     }
 
     /// Waits for the next status.
