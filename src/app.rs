@@ -1,5 +1,7 @@
 //! Wires the rooms together. This is the only place, beside the command line, that names implementations.
 
+mod reload;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,23 +10,30 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::api::{Entrance, SignalInfo};
+use self::reload::Reloader;
+pub use self::reload::{Load, Reloading};
+use crate::api::{Entrance, InForce, SignalInfo};
 use crate::config::{self, Config};
 use crate::llm::Model;
-use crate::runtime::{Clock, Handle, Parts, Polled, Supervisor};
+use crate::runtime::{Clock, ConfigMetrics, Handle, Parts, Polled, Reloads, Started, Supervisor};
 use crate::series::SignalName;
 use crate::store::Store;
 use crate::telemetry::Registry;
+use crate::time::Timestamp;
 use crate::{api, engine, runtime};
 
-/// How long tasks may take to end after a stop.
+/// How long a stop may take.
 const GRACE: Duration = Duration::from_secs(15);
+/// Of these, so long may closing the store take.
+const CLOSING: Duration = Duration::from_secs(3);
 
 /// The running agent.
 #[derive(Debug)]
 pub struct App {
     /// What can be asked of its pipeline.
     pub handle: Handle,
+    /// Has its config read again.
+    pub reloads: Reloads,
     /// What it has written.
     pub store: Store,
     /// Where its API listens.
@@ -34,11 +43,19 @@ pub struct App {
 }
 
 impl App {
-    /// Starts everything: the store, the pipeline, the API.
+    /// Starts everything: the store, the pipeline, the API. Its config stays as it is.
     ///
     /// # Errors
     /// Names what cannot start, and why.
     pub async fn start(config: &Config, clock: Clock) -> anyhow::Result<Self> {
+        Self::start_with(config, clock, Reloading::default()).await
+    }
+
+    /// Starts an agent whose config can be read again while it runs.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn start_with(config: &Config, clock: Clock, reloading: Reloading) -> anyhow::Result<Self> {
         let address = config.api.listen_address;
         let listener = TcpListener::bind(address).await.with_context(|| {
             format!("api.listen_address: nothing can listen on {address}; is another agent running there?")
@@ -55,38 +72,59 @@ impl App {
         let parts = Parts {
             settings: config.runtime.clone(),
             engine: engine_settings(config, config.signals.iter().map(|signal| signal.query.signal.clone())),
-            signals: config
-                .signals
-                .iter()
-                .map(|signal| Polled { query: signal.query.clone(), interval: signal.interval })
-                .collect(),
+            signals: polled(config),
             source: config.source.clone(),
             model,
             store: store.clone(),
-            clock,
+            clock: clock.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config_hash: config.hash(),
         };
         let started = runtime::start(parts, &mut registry, &supervisor).await;
-        let handle = match started {
-            Ok(handle) => handle,
+        let Started { handle, reconfigurer } = match started {
+            Ok(started) => started,
             Err(error) => {
                 supervisor.stop(GRACE).await;
                 return Err(error.into());
             }
         };
+        let now = clock.now();
+        let metrics = ConfigMetrics::new(&mut registry, &config.hash(), now);
+        let (shown, in_force) = watch::channel(Arc::new(in_force(config, now)));
+        let (reloads, reload_queue) = Reloads::channel();
+        let reloader = Reloader {
+            reloading,
+            config: config.clone(),
+            reconfigurer,
+            shown,
+            metrics,
+            clock,
+            supervisor: supervisor.clone(),
+        };
+        supervisor.spawn("reloads", reloader.run(reload_queue));
         let registry = Arc::new(registry);
-        let router = api::router(api_parts(config, &handle, &store, registry), &config.api, &entrance);
+        let parts = api::Parts {
+            pipeline: handle.clone(),
+            store: store.clone(),
+            config: in_force,
+            reloads: reloads.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            metrics: Arc::new(move || registry.encode()),
+        };
+        let router = api::router(parts, &config.api, &entrance);
         // Each request goes by the router that was sent last.
         let (_, routes) = watch::channel(router);
         let cancelled = supervisor.cancelled();
+        // The pipeline takes what requests bring it until the last of them has its answer.
+        let held = handle.hold();
         supervisor.spawn("api", async move {
+            let _held = held;
             if let Err(error) = api::serve(listener, routes, entrance, cancelled).await {
                 tracing::error!("the API has ended: {error}");
             }
         });
         let scheme = if config.api.tls.is_some() { "https" } else { "http" };
-        Ok(Self { handle, store, address, scheme, supervisor })
+        Ok(Self { handle, reloads, store, address, scheme, supervisor })
     }
 
     /// Where people reach the API.
@@ -99,17 +137,19 @@ impl App {
         self.supervisor.cancelled().cancelled().await;
     }
 
-    /// Stops: pollers first, then what they handed over is written, then the store is closed.
+    /// Stops within 15 s: polls and questions to the model end at once (one that is out is asked again at the next
+    /// start); no new request is taken and those that are open get their answer; then what waits for the engine is
+    /// decided and written down; then the store is closed.
     ///
     /// # Errors
     /// Where something did not end in time or had ended by a defect.
     pub async fn stop(self) -> anyhow::Result<()> {
         let Self { handle, store, supervisor, .. } = self;
         drop(handle);
-        let has_ended = supervisor.stop(GRACE).await;
+        let has_ended = supervisor.stop(GRACE - CLOSING).await;
         // A disk that hangs does not hold up the end: what was acknowledged is written.
-        let _ = tokio::time::timeout(GRACE, store.close()).await;
-        anyhow::ensure!(has_ended, "not everything ended within {} s", GRACE.as_secs());
+        let _ = tokio::time::timeout(CLOSING, store.close()).await;
+        anyhow::ensure!(has_ended, "not everything ended within {} s", (GRACE - CLOSING).as_secs());
         anyhow::ensure!(
             !supervisor.has_failed(),
             "a part of the agent ended by a defect; the log says which"
@@ -118,21 +158,25 @@ impl App {
     }
 }
 
-fn api_parts(config: &Config, handle: &Handle, store: &Store, registry: Arc<Registry>) -> api::Parts {
+/// What readers see of a config that is in force since `at`.
+fn in_force(config: &Config, at: Timestamp) -> InForce {
     let info = |signal: &config::Signal| SignalInfo {
         name: signal.query.signal.clone(),
         promql: signal.query.promql.clone(),
         interval: signal.interval,
         plan: signal.plan.clone(),
     };
-    api::Parts {
-        pipeline: handle.clone(),
-        store: store.clone(),
+    InForce {
         signals: config.signals.iter().map(info).collect(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
         config_hash: config.hash(),
-        metrics: Arc::new(move || registry.encode()),
+        loaded_at: at,
+        refusal: None,
     }
+}
+
+fn polled(config: &Config) -> Vec<Polled> {
+    let polled = |signal: &config::Signal| Polled { query: signal.query.clone(), interval: signal.interval };
+    config.signals.iter().map(polled).collect()
 }
 
 /// What the engine is told of a config, for these signals.

@@ -19,5 +19,7 @@ mod it {
     pub(crate) mod llm;
     pub(crate) mod outage;
     pub(crate) mod prometheus;
+    pub(crate) mod reload;
+    pub(crate) mod stop;
     pub(crate) mod support;
 }

@@ -5,7 +5,7 @@ use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
 
 use super::needs::SCHEME;
-use super::{diagnosis, events, incidents, index, probes, signals, status};
+use super::{diagnosis, events, incidents, index, lifecycle, probes, signals, status};
 
 /// The version of the API, not of the release: a release that changes nothing here changes nothing in the document.
 const API_VERSION: &str = "1";
@@ -46,6 +46,7 @@ pub(super) fn document() -> OpenApi {
     let parts = [
         index::routes().into_openapi(),
         probes::routes().into_openapi(),
+        lifecycle::routes().into_openapi(),
         incidents::routes().into_openapi(),
         events::routes().into_openapi(),
         diagnosis::routes().into_openapi(),

@@ -13,14 +13,17 @@ use super::diagnosis::Diagnoses;
 use super::entrance::Entrance;
 use super::incidents::Incidents;
 use super::index::Index;
+use super::lifecycle::Lifecycle;
 use super::links::Links;
 use super::openapi::document;
 use super::passage::{other_method, pass, unknown_path};
 use super::probes::{EncodeMetrics, Probes};
 use super::signals::Signals;
 use super::status::Agent;
-use super::{Settings, SignalInfo, diagnosis, docs, events, incidents, index, probes, signals, status};
-use crate::runtime::Handle;
+use super::{
+    CurrentConfig, Settings, diagnosis, docs, events, incidents, index, lifecycle, probes, signals, status,
+};
+use crate::runtime::{Handle, Reloads};
 use crate::store::Store;
 
 /// The largest body that is read. No request needs one yet.
@@ -33,26 +36,25 @@ pub struct Parts {
     pub store: Store,
     /// The running pipeline.
     pub pipeline: Handle,
-    /// The signals, in the order of the config.
-    pub signals: Arc<[SignalInfo]>,
+    /// The config that is in force.
+    pub config: CurrentConfig,
+    /// Has the config read again.
+    pub reloads: Reloads,
     /// The release that is running.
     pub version: String,
-    /// The SHA-256 of the settings without secrets, in hex.
-    pub config_hash: String,
     /// Writes the agent's own metrics.
     pub metrics: EncodeMetrics,
 }
 
 /// All routes, below the route prefix, each for those who may.
 pub fn router(parts: Parts, settings: &Settings, entrance: &Entrance) -> Router {
-    let Parts { store, pipeline, signals, version, config_hash, metrics } = parts;
+    let Parts { store, pipeline, config, reloads, version, metrics } = parts;
     let links = Links::new(settings);
     let agent = Agent {
         store: store.clone(),
         pipeline: pipeline.clone(),
-        signals: Arc::clone(&signals),
+        config: config.clone(),
         version: version.as_str().into(),
-        config_hash: config_hash.into(),
         external_url: settings.external_url.as_deref().map(Arc::from),
     };
     // A document of texts and numbers always has a JSON form; without one, nobody would be let in.
@@ -63,9 +65,10 @@ pub fn router(parts: Parts, settings: &Settings, entrance: &Entrance) -> Router 
     let router = Router::new()
         .merge(index::routes().with_state(Index::new(&version, document(), &links)))
         .merge(probes::routes().with_state(Probes { pipeline: pipeline.clone(), metrics }))
+        .merge(lifecycle::routes().with_state(Lifecycle { reloads }))
         .merge(incidents::routes().merge(events::routes()).with_state(incidents))
         .merge(diagnosis::routes().with_state(Diagnoses { store, pipeline: pipeline.clone(), links }))
-        .merge(signals::routes().with_state(Signals { signals, pipeline }))
+        .merge(signals::routes().with_state(Signals { config, pipeline }))
         .merge(status::routes().with_state(agent))
         .merge(docs)
         .method_not_allowed_fallback(other_method);

@@ -1,7 +1,5 @@
 //! The signals and their series: `GET /api/v1/signals`, `GET /api/v1/signals/{name}`.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -10,6 +8,8 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::CurrentConfig;
+use super::in_force::in_force;
 use super::parameters::{NoParameters, Parameters, path_text};
 use super::patience::within_patience;
 use super::problem::{Kind, Problem, ProblemDocument};
@@ -22,7 +22,7 @@ const SERIES_MAX: usize = 1000;
 
 #[derive(Clone)]
 pub(super) struct Signals {
-    pub(super) signals: Arc<[SignalInfo]>,
+    pub(super) config: CurrentConfig,
     pub(super) pipeline: Handle,
 }
 
@@ -89,7 +89,7 @@ async fn list_signals(State(state): State<Signals>, _: NoParameters) -> Json<Sig
     let view = |info: &SignalInfo| {
         SignalView::new(info, status.signals.iter().find(|status| status.name == info.name))
     };
-    Json(SignalListView { signals: state.signals.iter().map(view).collect() })
+    Json(SignalListView { signals: in_force(&state.config).signals.iter().map(view).collect() })
 }
 
 /// Shows a signal with its series as they stand.
@@ -114,8 +114,9 @@ async fn get_signal(
 ) -> Result<Json<SignalDetailView>, Problem> {
     let name = path_text(name)?;
     let query = SeriesQuery::read(parameters)?;
-    let Some(info) = state.signals.iter().find(|info| info.name.as_str() == name) else {
-        let names: Vec<&str> = state.signals.iter().map(|info| info.name.as_str()).collect();
+    let config = in_force(&state.config);
+    let Some(info) = config.signals.iter().find(|info| info.name.as_str() == name) else {
+        let names: Vec<&str> = config.signals.iter().map(|info| info.name.as_str()).collect();
         let shown: String = name.chars().take(80).collect();
         let detail = format!("no signal is called {shown:?}; there are: {}", names.join(", "));
         return Err(Problem::new(Kind::UnknownSignal, detail));

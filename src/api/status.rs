@@ -8,11 +8,13 @@ use tracing::warn;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::CurrentConfig;
+use super::in_force::in_force;
 use super::parameters::NoParameters;
 use super::problem::ProblemDocument;
 use super::signal_view::SignalInfo;
 use super::source_view::SourceView;
-use super::status_view::{LogView, SignalStatusView, StatusView};
+use super::status_view::{LogView, RefusalView, SignalStatusView, StatusView};
 use crate::runtime::Handle;
 use crate::store::Store;
 
@@ -20,9 +22,8 @@ use crate::store::Store;
 pub(super) struct Agent {
     pub(super) store: Store,
     pub(super) pipeline: Handle,
-    pub(super) signals: Arc<[SignalInfo]>,
+    pub(super) config: CurrentConfig,
     pub(super) version: Arc<str>,
-    pub(super) config_hash: Arc<str>,
     pub(super) external_url: Option<Arc<str>>,
 }
 
@@ -48,20 +49,23 @@ async fn get_status(State(agent): State<Agent>, _: NoParameters) -> Json<StatusV
             None
         }
     };
+    let config = in_force(&agent.config);
     let status = agent.pipeline.status();
     let signal = |info: &SignalInfo| {
         SignalStatusView::new(info, status.signals.iter().find(|status| status.name == info.name))
     };
     Json(StatusView {
         version: agent.version.to_string(),
-        config_hash: agent.config_hash.to_string(),
+        config_hash: config.config_hash.clone(),
+        config_loaded_at: config.loaded_at.to_string(),
+        config_refusal: config.refusal.as_ref().map(RefusalView::from),
         external_url: agent.external_url.as_deref().map(str::to_owned),
         started_at: status.started_at.to_string(),
         at: status.at.to_string(),
         is_ready: status.is_ready,
         not_ready_because: status.not_ready_because.clone(),
         source: agent.pipeline.source().map(SourceView::from),
-        signals: agent.signals.iter().map(signal).collect(),
+        signals: config.signals.iter().map(signal).collect(),
         open_incidents: (&status.open_incidents).into(),
         model: (&status.model).into(),
         log,

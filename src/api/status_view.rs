@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::in_force::Refusal;
 use super::signal_view::{SeriesCountsView, SignalInfo};
 use super::source_view::SourceView;
 use crate::incident::Severity;
@@ -19,6 +20,12 @@ pub(super) struct StatusView {
     pub(super) version: String,
     /// The SHA-256 of its settings without secrets.
     pub(super) config_hash: String,
+    /// When these settings were loaded.
+    #[schema(format = DateTime)]
+    pub(super) config_loaded_at: String,
+    /// The last reload that was refused, until one succeeds; null where there is none.
+    #[schema(required = true)]
+    pub(super) config_refusal: Option<RefusalView>,
     /// The URL under which people reach it; null where none was given.
     #[schema(required = true)]
     pub(super) external_url: Option<String>,
@@ -45,6 +52,23 @@ pub(super) struct StatusView {
     /// What the store holds; null where it can't be read.
     #[schema(required = true)]
     pub(super) log: Option<LogView>,
+}
+
+/// A reload that was refused; the settings of before are in force.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Refusal)]
+pub(super) struct RefusalView {
+    /// When.
+    #[schema(format = DateTime)]
+    at: String,
+    /// Every mistake, a line each.
+    because: String,
+}
+
+impl From<&Refusal> for RefusalView {
+    fn from(refusal: &Refusal) -> Self {
+        Self { at: refusal.at.to_string(), because: refusal.because.clone() }
+    }
 }
 
 /// Incidents that are not resolved, by severity.

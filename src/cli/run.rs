@@ -2,15 +2,18 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 
 use super::args::{CheckCommand, Cli, Command, DemoArgs, KeyCommand, Output, RunArgs};
 use super::{check, incident, key, reference, replay};
-use crate::app::App;
+use crate::app::{App, Reloading};
+use crate::config::Config;
 use crate::runtime::Clock;
 use crate::{config, demo, telemetry};
 
@@ -41,26 +44,79 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
 /// What still runs on threads of its own after the stop is waited for so long.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
+/// A stop that was asked for twice is not waited for.
+#[derive(Debug, thiserror::Error)]
+#[error("told to stop a second time: it ends at once; what was acknowledged is in the store")]
+struct EndsAtOnce;
+
 fn block_on(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(work);
-    // A file or a disk that hangs does not keep the process.
-    runtime.shutdown_timeout(STOP_GRACE);
+    match &outcome {
+        Err(error) if error.is::<EndsAtOnce>() => runtime.shutdown_background(),
+        // A file or a disk that hangs does not keep the process.
+        Ok(_) | Err(_) => runtime.shutdown_timeout(STOP_GRACE),
+    }
     outcome
 }
 
 async fn run_agent(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let config = config::load(Some(&args.config_file), config::environment(), &args.overrides())?;
-    config.require_signals()?;
-    telemetry::install(&config.log)?;
-    let app = App::start(&config, Clock::real()).await?;
+    // From here on no signal ends the process by itself.
+    let mut stops = Stops::listen()?;
+    let mut hangups = signal(SignalKind::hangup())?;
+    let load = move || -> anyhow::Result<Config> {
+        let config = config::load(Some(&args.config_file), config::environment(), &args.overrides())?;
+        config.require_signals()?;
+        Ok(config)
+    };
+    let config = load()?;
+    let level = Some(telemetry::install(&config.log)?);
+    let reloading = Reloading { load: Some(Arc::new(load)), level };
+    let app = tokio::select! {
+        app = App::start_with(&config, Clock::real(), reloading) => app?,
+        // Nothing was begun yet that would have to be finished.
+        () = stops.next() => return Ok(ExitCode::SUCCESS),
+    };
     info!(url = %app.url(), "the API listens on {}", app.url());
+    let reloads = app.reloads.clone();
+    let reloading = async {
+        while hangups.recv().await.is_some() {
+            // Its outcome is logged where it is known.
+            let _ = reloads.reload().await;
+        }
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
-        () = stop_signal() => info!("told to stop"),
+        () = stops.next() => info!("told to stop"),
         () = app.failed() => {}
+        () = reloading => {}
     }
-    app.stop().await?;
+    tokio::select! {
+        stopped = app.stop() => stopped?,
+        () = stops.next() => return Err(EndsAtOnce.into()),
+    }
+    info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// SIGTERM and Ctrl-C.
+struct Stops {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stops {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the next one.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 async fn run_demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
@@ -75,27 +131,12 @@ async fn run_demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
         Output::Text => demo::Show::Text,
         Output::Json => demo::Show::Progress,
     };
-    let card = demo::run(&settings, show, stop_signal()).await.context("the demo")?;
+    let mut stops = Stops::listen()?;
+    let card = demo::run(&settings, show, stops.next()).await.context("the demo")?;
     let mut out = std::io::stdout().lock();
     match args.output {
         Output::Text => write!(out, "{card}")?,
         Output::Json => writeln!(out, "{}", card.to_json()?)?,
     }
     Ok(if card.is_perfect() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Waits for SIGTERM or Ctrl-C.
-async fn stop_signal() {
-    let interrupt = tokio::signal::ctrl_c();
-    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
-            }
-        }
-        Err(_) => {
-            let _ = interrupt.await;
-        }
-    }
 }

@@ -10,7 +10,7 @@ use super::report::{Mistake, Origin, Place, Report};
 use super::section::{Notes, Section};
 use super::settings::Config;
 use super::tree::{self, Node, Table, Value};
-use super::{api, sections, signals};
+use super::{api, change, sections, signals};
 use crate::id::Digest;
 
 /// Layer 0: every key with its default.
@@ -99,7 +99,9 @@ fn assemble(
     mistakes.extend(noted);
     match (Report::of(mistakes), draft) {
         (Some(report), _) => Err(report),
-        (None, Some(config)) => Ok(Config { hash: hash_of(&settings, &secrets), ..config }),
+        (None, Some(config)) => {
+            Ok(Config { hash: hash_of(&settings, &secrets), marks: change::marks(&settings), ..config })
+        }
         (None, None) => Err(report_of(Vec::new())),
     }
 }
@@ -130,6 +132,7 @@ fn draft(settings: &Table, notes: &Notes) -> Option<Config> {
         log: log?,
         runtime: runtime?,
         hash: Digest::ZERO,
+        marks: change::Marks::default(),
     })
 }
 

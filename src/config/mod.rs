@@ -4,6 +4,7 @@
 //! Nothing here prints, and no secret is ever quoted.
 
 mod api;
+mod change;
 mod check;
 mod http;
 mod layers;
@@ -19,6 +20,7 @@ mod tree;
 #[cfg(test)]
 mod trials;
 
+pub use self::change::Changes;
 pub use self::layers::Override;
 pub use self::load::{DEMO, environment, load, load_text};
 pub use self::reference::reference;

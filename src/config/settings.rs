@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::change::Marks;
 use crate::detect::{self, Kind, SignalPlan};
 use crate::id::Digest;
 use crate::secret::Secret;
@@ -35,6 +36,7 @@ pub struct Config {
     /// How the pipeline runs.
     pub runtime: runtime::Settings,
     pub(super) hash: Digest,
+    pub(super) marks: Marks,
 }
 
 /// One signal.

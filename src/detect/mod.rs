@@ -6,6 +6,7 @@
 mod classic;
 mod finding;
 mod index;
+mod reconfigure;
 mod run;
 mod settings;
 mod stage;

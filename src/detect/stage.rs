@@ -12,9 +12,9 @@ use crate::time::Timestamp;
 /// Judges the series of all signals.
 #[derive(Debug, Clone)]
 pub struct Detect {
-    tables: IndexMap<SignalName, Table>,
-    pending: IndexMap<SignalName, Vec<Finding>>,
-    tallies: IndexMap<SignalName, Tally>,
+    pub(super) tables: IndexMap<SignalName, Table>,
+    pub(super) pending: IndexMap<SignalName, Vec<Finding>>,
+    pub(super) tallies: IndexMap<SignalName, Tally>,
 }
 
 /// What detection has counted for one signal since it started.
@@ -82,6 +82,11 @@ impl Detect {
         tally.repeated_total += counts.repeated;
         tally.untracked_total += counts.untracked;
         tally.evicted_total += counts.evicted;
+    }
+
+    /// Whether a signal is watched.
+    pub fn watches(&self, signal: &SignalName) -> bool {
+        self.tables.contains_key(signal)
     }
 
     /// The anomaly of a series and whether it is lost; `None` where the series has no state.

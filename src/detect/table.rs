@@ -174,6 +174,15 @@ impl Table {
         }
     }
 
+    /// Takes another plan under which the state goes on. What was held to be lost stays so, unless series may stop now.
+    pub(super) fn replan(&mut self, plan: SignalPlan) {
+        debug_assert!(plan.keeps_state_of(&self.plan), "a row has room for the baseline of its plan");
+        if plan.settings.missing == Missing::Ignore {
+            self.lost.fill(false);
+        }
+        self.plan = plan;
+    }
+
     /// Only a series with a full baseline can be lost: one that was never established is not missed.
     fn has_stopped(&self, row: usize, through: Timestamp) -> bool {
         let Missing::Alert { after } = self.plan.settings.missing else { return false };

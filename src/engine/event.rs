@@ -78,4 +78,30 @@ pub enum SystemEvent {
         /// Of how many.
         tracked: usize,
     },
+    /// Another config is in force.
+    ConfigReloaded(ConfigChange),
+    /// A config was refused; the one before it stays in force.
+    ReloadFailed {
+        /// The hash of the config that stays.
+        config_hash: String,
+        /// Everything that is wrong with the other one, a line each; bounded.
+        because: String,
+    },
+}
+
+/// What differs between two configs, without any value.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ConfigChange {
+    /// The SHA-256 of the settings that were in force, without secrets, in hex.
+    pub hash_before: String,
+    /// The SHA-256 of those that are in force now.
+    pub config_hash: String,
+    /// Signals that were not there before, in the order of the config.
+    pub added: Vec<SignalName>,
+    /// Signals that are not there any more.
+    pub removed: Vec<SignalName>,
+    /// Signals that are asked or judged in another way.
+    pub changed: Vec<SignalName>,
+    /// The other sections in which something changed, sorted.
+    pub sections: Vec<String>,
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::event::{Event, Happening, Stream};
+use super::reconfigure::Reconfiguration;
 use crate::diagnose::{Because, Bundle, Citation, Hypothesis, PastIncident};
 use crate::id::IncidentId;
 use crate::incident::Incident;
@@ -46,6 +47,15 @@ pub enum Input {
     Tick,
     /// Somebody wants something.
     Command(Command),
+    /// Another config is in force from now on.
+    Reconfigured(Box<Reconfiguration>),
+    /// A config was refused.
+    ReloadFailed {
+        /// The hash of the config that stays in force.
+        config_hash: String,
+        /// Why, bounded.
+        because: String,
+    },
     /// A model has answered, or could not.
     Answered {
         /// The incident that it was asked about.

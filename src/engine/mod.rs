@@ -4,13 +4,15 @@
 mod diagnosing;
 mod event;
 mod input;
+mod reconfigure;
 mod settings;
 mod step;
 #[cfg(test)]
 mod tests;
 mod troubles;
 
-pub use self::event::{CapturedSeries, Event, Happening, Stream, SystemEvent};
+pub use self::event::{CapturedSeries, ConfigChange, Event, Happening, Stream, SystemEvent};
 pub use self::input::{Answer, Command, Coverage, Effect, Failure, Input, Reply, Restored};
+pub use self::reconfigure::Reconfiguration;
 pub use self::settings::Settings;
 pub use self::step::Engine;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::event::{Event, Stream};
+use super::event::{Event, Stream, SystemEvent};
 use super::input::{Command, Effect, Input, Restored};
 use super::settings::Settings;
 use crate::detect::{Detect, SeriesView, Tally, What};
@@ -29,10 +29,10 @@ pub struct Engine {
     pub(super) detect: Detect,
     began: Option<Timestamp>,
     /// Signals that have not been judged yet since the start: what they say is still missing in a bundle.
-    awaited: BTreeSet<SignalName>,
-    muted_until: BTreeMap<SignalName, Timestamp>,
+    pub(super) awaited: BTreeSet<SignalName>,
+    pub(super) muted_until: BTreeMap<SignalName, Timestamp>,
     first_muted_until: Timestamp,
-    judged_through: BTreeMap<SignalName, Timestamp>,
+    pub(super) judged_through: BTreeMap<SignalName, Timestamp>,
     pub(super) open: IndexMap<IncidentId, Incident>,
     /// The open incidents of each service, in the order in which they opened: whoever asks about one series looks at
     /// these, not at all.
@@ -98,6 +98,8 @@ impl Engine {
         self.began.get_or_insert(now);
         match input {
             Input::Batch(batch) => self.detect.judge(&batch, self.muted(batch.signal())),
+            // A poll of a signal that is not watched any more.
+            Input::SlotClosed { signal, .. } if !self.detect.watches(&signal) => {}
             Input::SlotClosed { signal, through, coverage: _ } => {
                 self.close(now, &signal, through, &mut effects)
             }
@@ -105,6 +107,11 @@ impl Engine {
             Input::PollFailed { .. } | Input::SourceGap { .. } => {}
             Input::Tick => self.tick(now, &mut effects),
             Input::Command(Command::Analyze { incident }) => self.analyze(now, incident, &mut effects),
+            Input::Reconfigured(to) => self.reconfigure(now, *to, &mut effects),
+            Input::ReloadFailed { config_hash, because } => {
+                let failed = Event::System(SystemEvent::ReloadFailed { config_hash, because });
+                self.record(now, Stream::System, failed, &mut effects);
+            }
             Input::Answered { incident, revision, answer } => {
                 self.answered(now, incident, revision, answer, &mut effects);
             }
@@ -214,7 +221,7 @@ impl Engine {
         effects.push(Effect::record(now, stream, event));
     }
 
-    fn reassess(&mut self, now: Timestamp, id: IncidentId, effects: &mut Vec<Effect>) {
+    pub(super) fn reassess(&mut self, now: Timestamp, id: IncidentId, effects: &mut Vec<Effect>) {
         let change = self.open.get(&id).and_then(|incident| incident.reassess(&self.settings.incident));
         if let Some(event) = change {
             self.record(now, Stream::Incident(id), Event::Incident(event), effects);

@@ -103,6 +103,9 @@ pub enum Ended {
     NotInHistory,
     /// The series has been gone for so long that it was forgotten. This is no recovery.
     Forgotten,
+    /// A change of the config took the signal, its query or this sort of trouble out of what is watched. This is no
+    /// recovery.
+    Unwatched,
 }
 
 impl Ended {
@@ -121,6 +124,7 @@ impl Ended {
             Self::Restarted(Restart::Gap { .. }) => "baseline_restarted",
             Self::NotInHistory => "not_in_history",
             Self::Forgotten => "forgotten",
+            Self::Unwatched => "unwatched",
         }
     }
 }

@@ -261,11 +261,12 @@ impl Incident {
     }
 
     /// Whether this trouble of this series is in it already, going on or seen to end. One that history did not show
-    /// after a restart, and that shows up after all, is none of these: it may join again.
+    /// after a restart, or that was not watched for a while, and that shows up after all, is none of these: it may join
+    /// again.
     pub fn holds(&self, series: Fingerprint, trouble: &Trouble) -> bool {
         let was_dropped = |member: &Member| match member.state {
             MemberState::Active => false,
-            MemberState::Ended { because, .. } => because == Ended::NotInHistory,
+            MemberState::Ended { because, .. } => matches!(because, Ended::NotInHistory | Ended::Unwatched),
         };
         let is_it = |member: &Member| member.key.hash == series && member.trouble.is_same_as(trouble);
         self.members.iter().any(|member| is_it(member) && !was_dropped(member))
@@ -280,6 +281,11 @@ impl Incident {
     /// The event that ends one active member, with the course of its trouble as it was last seen.
     pub fn end(&self, member: &Member, because: Ended) -> Event {
         member.end(member.trouble.until(), because)
+    }
+
+    /// The event that ends one active member whose trouble is known to have gone on for longer than it says.
+    pub fn end_at(&self, member: &Member, until: Timestamp, because: Ended) -> Event {
+        member.end(until.max(member.trouble.until()), because)
     }
 
     /// Whether the severity should be another one.

@@ -38,7 +38,7 @@ pub const DIAGNOSED: &str = "incident.diagnosed";
 pub const CAPTURED: &str = "incident.captured";
 
 /// Every kind with the version that this release writes.
-pub const KINDS: [(&str, u32); 12] = [
+pub const KINDS: [(&str, u32); 14] = [
     (incident::OPENED, 1),
     (incident::JOINED, 1),
     (incident::WORSENED, 1),
@@ -51,6 +51,8 @@ pub const KINDS: [(&str, u32); 12] = [
     (system::STARTED, 1),
     (system::BASELINE_RESTARTED, 1),
     (system::SOURCE_DEGRADED, 1),
+    (system::CONFIG_RELOADED, 1),
+    (system::RELOAD_FAILED, 1),
 ];
 
 /// Writes an event. The same event gives the same bytes.

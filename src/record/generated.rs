@@ -12,7 +12,7 @@ use proptest::sample::select;
 
 use crate::detect::{Anomaly, Kind, Restart, Side};
 use crate::diagnose::{Author, Because, Cause, Citation, Contribution, Diagnosis, EvidenceId, Hypothesis};
-use crate::engine::{CapturedSeries, Event, SystemEvent};
+use crate::engine::{CapturedSeries, ConfigChange, Event, SystemEvent};
 use crate::id::{Fingerprint, IncidentId};
 use crate::incident::{
     Assessment, Ended, Event as IncidentEvent, Member, MemberState, Requester, Resolution, Severity, Source,
@@ -101,7 +101,13 @@ fn restart() -> impl Strategy<Value = Restart> {
 }
 
 fn ended() -> impl Strategy<Value = Ended> {
-    let plain = select(vec![Ended::Recovered, Ended::Returned, Ended::NotInHistory, Ended::Forgotten]);
+    let plain = select(vec![
+        Ended::Recovered,
+        Ended::Returned,
+        Ended::NotInHistory,
+        Ended::Forgotten,
+        Ended::Unwatched,
+    ]);
     prop_oneof![plain, restart().prop_map(Ended::Restarted)]
 }
 
@@ -217,5 +223,22 @@ fn system_event() -> impl Strategy<Value = SystemEvent> {
         (signal(), any::<u32>(), any::<u32>()).prop_map(|(signal, lost, tracked)| {
             SystemEvent::SourceDegraded { signal, lost: lost as usize, tracked: tracked as usize }
         }),
+        config_change().prop_map(SystemEvent::ConfigReloaded),
+        (text(), text())
+            .prop_map(|(config_hash, because)| SystemEvent::ReloadFailed { config_hash, because }),
     ]
+}
+
+fn config_change() -> impl Strategy<Value = ConfigChange> {
+    let signals = [vec(signal(), 0..3), vec(signal(), 0..3), vec(signal(), 0..3)];
+    (text(), text(), signals, vec(text(), 0..3)).prop_map(
+        |(hash_before, config_hash, [added, removed, changed], sections)| ConfigChange {
+            hash_before,
+            config_hash,
+            added,
+            removed,
+            changed,
+            sections,
+        },
+    )
 }

@@ -85,6 +85,7 @@ pub(super) enum EndedWire {
     Restarted(#[serde(with = "RestartWire")] Restart),
     NotInHistory,
     Forgotten,
+    Unwatched,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -7,12 +7,14 @@ use super::event::{Body, Encoded, write};
 use super::member::RestartWire;
 use super::scalar::signal;
 use crate::detect::Restart;
-use crate::engine::SystemEvent;
+use crate::engine::{ConfigChange, SystemEvent};
 use crate::series::SignalName;
 
 pub(super) const STARTED: &str = "system.started";
 pub(super) const BASELINE_RESTARTED: &str = "system.baseline_restarted";
 pub(super) const SOURCE_DEGRADED: &str = "system.source_degraded";
+pub(super) const CONFIG_RELOADED: &str = "system.config_reloaded";
+pub(super) const RELOAD_FAILED: &str = "system.reload_failed";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +42,52 @@ struct SourceDegraded {
     tracked: usize,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigReloaded {
+    config_hash_before: String,
+    config_hash: String,
+    signals_added: Vec<String>,
+    signals_removed: Vec<String>,
+    signals_changed: Vec<String>,
+    sections_changed: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReloadFailed {
+    config_hash: String,
+    because: String,
+}
+
+impl From<ConfigChange> for ConfigReloaded {
+    fn from(change: ConfigChange) -> Self {
+        let names = |signals: Vec<SignalName>| signals.iter().map(ToString::to_string).collect();
+        Self {
+            config_hash_before: change.hash_before,
+            config_hash: change.config_hash,
+            signals_added: names(change.added),
+            signals_removed: names(change.removed),
+            signals_changed: names(change.changed),
+            sections_changed: change.sections,
+        }
+    }
+}
+
+impl From<ConfigReloaded> for ConfigChange {
+    fn from(body: ConfigReloaded) -> Self {
+        let signals = |names: Vec<String>| names.iter().map(|name| SignalName::new(name)).collect();
+        Self {
+            hash_before: body.config_hash_before,
+            config_hash: body.config_hash,
+            added: signals(body.signals_added),
+            removed: signals(body.signals_removed),
+            changed: signals(body.signals_changed),
+            sections: body.sections_changed,
+        }
+    }
+}
+
 pub(super) fn encode(event: &SystemEvent) -> Result<Encoded, RecordError> {
     match event.clone() {
         SystemEvent::Started { version, config_hash } => write(STARTED, &Started { version, config_hash }),
@@ -48,6 +96,10 @@ pub(super) fn encode(event: &SystemEvent) -> Result<Encoded, RecordError> {
         }
         SystemEvent::SourceDegraded { signal, lost, tracked } => {
             write(SOURCE_DEGRADED, &SourceDegraded { signal, lost, tracked })
+        }
+        SystemEvent::ConfigReloaded(change) => write(CONFIG_RELOADED, &ConfigReloaded::from(change)),
+        SystemEvent::ReloadFailed { config_hash, because } => {
+            write(RELOAD_FAILED, &ReloadFailed { config_hash, because })
         }
     }
 }
@@ -65,6 +117,11 @@ pub(super) fn decode(body: &Body<'_>) -> Result<SystemEvent, RecordError> {
         SOURCE_DEGRADED => {
             let SourceDegraded { signal, lost, tracked } = body.read()?;
             Ok(SystemEvent::SourceDegraded { signal, lost, tracked })
+        }
+        CONFIG_RELOADED => Ok(SystemEvent::ConfigReloaded(body.read::<ConfigReloaded>()?.into())),
+        RELOAD_FAILED => {
+            let ReloadFailed { config_hash, because } = body.read()?;
+            Ok(SystemEvent::ReloadFailed { config_hash, because })
         }
         other => Err(RecordError::UnknownKind { kind: other.to_owned(), version: body.version }),
     }

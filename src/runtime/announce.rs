@@ -4,8 +4,9 @@ use tracing::{info, warn};
 
 use crate::detect::Restart;
 use crate::diagnose::Author;
-use crate::engine::{Event, Happening, Stream, SystemEvent};
+use crate::engine::{ConfigChange, Event, Happening, Stream, SystemEvent};
 use crate::incident;
+use crate::series::SignalName;
 
 /// Writes the line of one event.
 pub(super) fn announce(happening: &Happening) {
@@ -63,8 +64,20 @@ fn system_line(event: &SystemEvent) {
         SystemEvent::BaselineRestarted { series, restart: Restart::Gap { .. }, .. } => {
             info!(%series, "{series} starts a new baseline after a gap");
         }
+        SystemEvent::ConfigReloaded(ConfigChange {
+            config_hash, added, removed, changed, sections, ..
+        }) => {
+            let (added, removed, changed) = (names(added), names(removed), names(changed));
+            info!(%config_hash, %added, %removed, %changed, sections = %sections.join(","), "another config is in force");
+        }
+        // Whoever refused it has logged it: the store may not take this event.
+        SystemEvent::ReloadFailed { .. } => {}
         SystemEvent::SourceDegraded { signal, lost, tracked } => {
             warn!(%signal, lost, tracked, "{lost} of {tracked} series of signal {signal} have stopped: that looks like the source, not the services");
         }
     }
+}
+
+fn names(signals: &[SignalName]) -> String {
+    signals.iter().map(SignalName::as_str).collect::<Vec<_>>().join(",")
 }

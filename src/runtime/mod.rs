@@ -3,21 +3,28 @@
 mod announce;
 mod asker;
 mod clock;
+mod crew;
 mod metrics;
 mod pipeline;
 mod poller;
+mod reconfigure;
 #[cfg(test)]
 mod rehearsal;
+mod reloads;
 mod settings;
 mod start;
 mod status;
 mod supervisor;
 
 pub use self::clock::Clock;
-pub use self::metrics::metrics_reference;
+pub use self::metrics::{ConfigMetrics, metrics_reference};
+pub use self::reconfigure::{Change, ModelChange, Reconfigurer};
 #[cfg(test)]
 pub(crate) use self::rehearsal::{Asked, Rehearsal, rehearse};
+pub use self::reloads::{ReloadError, ReloadQueue, Reloads};
 pub use self::settings::Settings;
-pub use self::start::{Parts, Polled, StartError, start};
-pub use self::status::{Handle, ModelStatus, PollStatus, SignalStatus, SourceStatus, Status, Unavailable};
+pub use self::start::{Parts, Polled, StartError, Started, start};
+pub use self::status::{
+    Handle, Hold, ModelStatus, PollStatus, SignalStatus, SourceStatus, Status, Unavailable,
+};
 pub use self::supervisor::Supervisor;

@@ -11,6 +11,7 @@ use super::announce::announce;
 use super::asker::Question;
 use super::clock::Clock;
 use super::metrics::{Metrics, Told};
+use super::reconfigure::Reconfigure;
 use super::status::{ModelStatus, PollStatus, Request, SignalStatus, Status};
 use crate::engine::{self, Command, Effect, Engine, Input, Reply, Restored};
 use crate::incident::Incident;
@@ -125,10 +126,11 @@ impl Pipeline {
     }
 
     /// Steps everything that waits, commits what follows, then lets the effects out.
-    fn turn(&self, working: &mut Working, waiting: &mut Vec<Tagged>) -> Result<(), StoreError> {
+    fn turn(&mut self, working: &mut Working, waiting: &mut Vec<Tagged>) -> Result<(), StoreError> {
         let begun = self.clock.now();
         let generation = *self.generation.borrow();
         let (mut effects, mut replies, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+        let mut changes = Vec::new();
         for Tagged { generation: meant_for, message } in waiting.drain(..) {
             if meant_for.is_some_and(|meant| meant != generation) {
                 continue;
@@ -142,6 +144,11 @@ impl Pipeline {
                     effects.extend(rest);
                     replies.push((reply, answer));
                 }
+                Message::Request(Request::Reconfigure(change, reply)) => {
+                    let input = Input::Reconfigured(Box::new(change.input.clone()));
+                    effects.extend(working.engine.step(self.clock.now(), input));
+                    changes.push((change, reply));
+                }
                 Message::Request(Request::Series(signal, reply)) => {
                     answers.push((reply, working.engine.series_of(&signal)));
                 }
@@ -154,8 +161,17 @@ impl Pipeline {
                 .committed(self.clock.now().since(begun).div_f64(self.clock.speed()), written.is_ok());
             written?;
         }
+        for (change, _) in &mut changes {
+            self.adopt(change, working);
+        }
         for effect in effects {
             working.refused.extend(self.release(effect));
+        }
+        for (change, reply) in changes {
+            for signal in &change.input.change.removed {
+                self.metrics.forget(signal, &mut working.told);
+            }
+            let _ = reply.send(());
         }
         for (reply, answer) in replies {
             // Whoever asked may have gone: the command is done all the same.
@@ -165,6 +181,20 @@ impl Pipeline {
             let _ = reply.send(series);
         }
         Ok(())
+    }
+
+    /// Goes by another config, now that it is written down: an engine that is made anew is made by this one.
+    fn adopt(&mut self, change: &mut Reconfigure, working: &mut Working) {
+        let input = &change.input;
+        (self.settings, self.first_look) = (input.settings.clone(), input.first_look);
+        if let Some(questions) = change.questions.take() {
+            self.questions = questions;
+        }
+        for signal in &input.change.added {
+            self.metrics.begun(signal, self.clock.now());
+        }
+        let stays = |signal: &SignalName| self.settings.signals.iter().any(|(name, _)| name == signal);
+        working.polls.retain(|signal, _| stays(signal) && !input.asks_anew.contains(signal));
     }
 
     fn command(&self, engine: &mut Engine, command: Command) -> (Vec<Effect>, Reply) {

@@ -8,6 +8,7 @@ use tracing::{info, warn};
 use super::clock::Clock;
 use super::metrics::Metrics;
 use super::pipeline::{Message, PollNews, Tagged};
+use crate::detect::SignalPlan;
 use crate::engine::{Coverage, Failure, Input};
 use crate::schedule::{Schedule, Slot};
 use crate::source::{Answer, Limits, Prometheus, SignalQuery, SourceError, TimeRange, chunks};
@@ -16,6 +17,9 @@ use crate::time::Timestamp;
 /// History is read back at most so far, whatever was missed: older samples would find no incident that still matters.
 const HISTORY_MAX: Duration = Duration::from_secs(24 * 3600);
 
+/// A baseline is warm after four windows: the window itself, and enough beyond it to know the noise.
+const WINDOWS_OF_HISTORY: u32 = 4;
+
 /// How soon history is asked for again where the backend did not answer.
 const RETRY_HISTORY_AFTER: Duration = Duration::from_secs(5);
 
@@ -23,7 +27,7 @@ const RETRY_HISTORY_AFTER: Duration = Duration::from_secs(5);
 const SERIES_PLANNED_MAX: usize = 1_000_000;
 
 /// What a poller needs to know about its signal.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Assignment {
     pub(super) query: SignalQuery,
     pub(super) interval: Duration,
@@ -35,11 +39,29 @@ pub(super) struct Assignment {
     pub(super) judged_through: Option<Timestamp>,
 }
 
+/// What a poller is told to do, and whom to ask.
+#[derive(Debug, Clone)]
+pub(super) struct Orders {
+    pub(super) assignment: Assignment,
+    pub(super) source: Prometheus,
+}
+
+impl Orders {
+    /// Whether these are the same. How far the signal was judged when they were given is no part of them.
+    pub(super) fn are(&self, other: &Self) -> bool {
+        let judged_through = self.assignment.judged_through;
+        self.source.is(&other.source)
+            && self.assignment == Assignment { judged_through, ..other.assignment.clone() }
+    }
+}
+
 /// Polls one signal until the engine's queue closes.
 #[derive(Debug)]
 pub(super) struct Poller {
     pub(super) assignment: Assignment,
     pub(super) source: Prometheus,
+    /// What replaces both while it runs.
+    pub(super) orders: watch::Receiver<Orders>,
     pub(super) clock: Clock,
     pub(super) engine: mpsc::Sender<Tagged>,
     /// Counts how often the engine was rebuilt: history is due again each time.
@@ -64,7 +86,7 @@ struct Progress {
 impl Poller {
     /// Polls slot after slot. Ends when nobody takes what it polls.
     pub(super) async fn run(mut self) {
-        let schedule = Schedule::new(&self.assignment.query.signal, self.assignment.interval);
+        let mut schedule = self.schedule();
         let mut progress = self.begin();
         // History is not part of the schedule: it is due at once.
         let mut slot = Slot { at: self.clock.now(), missed: 0 };
@@ -94,8 +116,23 @@ impl Poller {
                     slot = Slot { at: self.clock.now(), missed: 0 };
                     is_scheduled = false;
                 }
+                changed = self.orders.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    // How far it has come in its signal's steps stays; the next poll is due at once.
+                    let Orders { assignment, source } = self.orders.borrow_and_update().clone();
+                    (self.assignment, self.source) = (assignment, source);
+                    schedule = self.schedule();
+                    slot = Slot { at: self.clock.now(), missed: 0 };
+                    is_scheduled = false;
+                }
             }
         }
+    }
+
+    fn schedule(&self) -> Schedule {
+        Schedule::new(&self.assignment.query.signal, self.assignment.interval)
     }
 
     fn begin(&mut self) -> Progress {
@@ -248,6 +285,14 @@ impl Poller {
     async fn send(&self, generation: u64, message: Message) -> bool {
         self.engine.send(Tagged { generation: Some(generation), message }).await.is_ok()
     }
+}
+
+/// How much history a signal's detectors want: enough windows to know the noise; and the whole of what may be in trouble
+/// before it counts as a new level, with windows before it, or the trouble itself would be taken for the baseline.
+pub(super) fn history_of(plan: &SignalPlan) -> Duration {
+    let window = plan.step.saturating_mul(plan.settings.baseline_points as u32);
+    let trouble = plan.settings.adopt_after.saturating_add(window.saturating_mul(2));
+    window.saturating_mul(WINDOWS_OF_HISTORY).max(trouble)
 }
 
 /// Whether anybody took what was polled.

@@ -51,7 +51,10 @@ impl Rehearsal {
                 Message::Request(Request::Series(signal, reply)) => {
                     return Some(Asked::Series(signal, reply));
                 }
-                Message::Input(_) | Message::Polled(..) | Message::Asked(_) => {}
+                Message::Request(Request::Reconfigure(..))
+                | Message::Input(_)
+                | Message::Polled(..)
+                | Message::Asked(_) => {}
             }
         }
     }

@@ -1,28 +1,28 @@
 //! Puts the pipeline together and starts it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
-use super::asker::{Asker, QUESTIONS_WAITING_MAX};
+use super::asker::Asker;
 use super::clock::Clock;
-use super::metrics::{Metrics, tell_config};
+use super::crew::Crew;
+use super::metrics::Metrics;
 use super::pipeline::{Message, PAST_LIMIT, Pipeline, Tagged, not_ahead};
-use super::poller::{Assignment, Poller};
+use super::poller::{Assignment, Orders};
+use super::reconfigure::{Reconfigurer, assignment, start_asker};
 use super::settings::Settings;
 use super::status::{Handle, Status};
 use super::supervisor::Supervisor;
-use crate::detect::SignalPlan;
 use crate::engine::{self, Input, SystemEvent};
 use crate::llm::{LlmError, Model};
 use crate::source::{self, Prometheus, SignalQuery, SourceError};
 use crate::store::{Commit, Store, StoreError};
 use crate::telemetry::Registry;
 
-/// A baseline is warm after four windows: the window itself, and enough beyond it to know the noise.
-const WINDOWS_OF_HISTORY: u32 = 4;
 /// How often the engine is told that time has passed.
 const TICK: Duration = Duration::from_secs(5);
 
@@ -58,6 +58,15 @@ pub struct Parts {
     pub config_hash: String,
 }
 
+/// A pipeline that runs.
+#[derive(Debug)]
+pub struct Started {
+    /// What can be asked of it.
+    pub handle: Handle,
+    /// What can change it. It is kept while the pipeline is to run: pollers end with it.
+    pub reconfigurer: Reconfigurer,
+}
+
 /// A pipeline that cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -84,66 +93,50 @@ pub async fn start(
     parts: Parts,
     registry: &mut Registry,
     supervisor: &Supervisor,
-) -> Result<Handle, StartError> {
+) -> Result<Started, StartError> {
     let Parts { settings, engine, signals, source, model, store, clock, version, config_hash } = parts;
     let restored = not_ahead(store.restore(PAST_LIMIT).await?, clock.now());
-    tell_config(registry, config_hash.clone());
     write_start(&store, &clock, version, config_hash).await?;
     let metrics = Metrics::new(registry);
     engine.signals.iter().for_each(|(signal, _)| metrics.begun(signal, clock.now()));
     let backend = Prometheus::new(&source)?;
     let (queue, taken) = mpsc::channel(settings.queue_limit);
     let (generation, generations) = watch::channel(0);
+    let requests = queue.downgrade();
     let (status, statuses) = watch::channel(Arc::new(Status {
         started_at: clock.now(),
         not_ready_because: Some("it has just started".to_owned()),
         ..Status::default()
     }));
 
-    for Polled { query, interval } in signals {
-        let plan = engine.signals.iter().find(|(name, _)| *name == query.signal);
-        let wanted = plan.map_or(Duration::ZERO, |(_, plan)| history_of(plan));
-        let assignment = Assignment {
-            history: settings.history.max(wanted),
-            judged_through: restored.judged_through.get(&query.signal).copied(),
-            delay: source.query_delay,
-            limits: source.limits(),
-            interval,
-            query,
-        };
-        let poller = Poller {
-            assignment,
-            source: backend.clone(),
-            clock: clock.clone(),
-            engine: queue.clone(),
-            generation: generations.clone(),
-            metrics: metrics.clone(),
-        };
-        let cancelled = supervisor.cancelled();
-        supervisor.spawn("poller", async move {
-            tokio::select! {
-                () = poller.run() => {}
-                () = cancelled.cancelled() => {}
-            }
-        });
-    }
+    let mut crew = Crew {
+        clock: clock.clone(),
+        engine: requests.clone(),
+        generation: generations,
+        metrics: metrics.clone(),
+        supervisor: supervisor.clone(),
+        posts: BTreeMap::new(),
+    };
+    crew.follow(signals.iter().map(|polled| {
+        let judged_through = restored.judged_through.get(&polled.query.signal).copied();
+        let assignment = assignment(polled, &settings, &engine, &source);
+        Orders { assignment: Assignment { judged_through, ..assignment }, source: backend.clone() }
+    }));
     supervisor.spawn("ticks", ticks(clock.clone(), queue.clone(), supervisor.clone()));
     let questions = model.map(|(model, cache_for)| {
-        let (questions, asked) = mpsc::channel(QUESTIONS_WAITING_MAX);
-        let (store, clock, supervisor) = (store.clone(), clock.clone(), supervisor.clone());
-        let asker = Asker {
-            model,
-            cache_for,
-            store,
-            clock,
-            engine: queue.downgrade(),
-            supervisor: supervisor.clone(),
-        };
-        supervisor.spawn("asker", asker.run(asked));
-        questions
+        let (store, clock, engine) = (store.clone(), clock.clone(), requests.clone());
+        start_asker(Asker { model, cache_for, store, clock, engine, supervisor: supervisor.clone() })
     });
 
-    let answers = queue.downgrade();
+    let (client, asked) = watch::channel(backend);
+    let handle = Handle { status: statuses, source: Some(asked), requests: requests.clone() };
+    let reconfigurer = Reconfigurer {
+        crew,
+        handle: handle.clone(),
+        store: store.clone(),
+        client,
+        engine: engine.clone(),
+    };
     let pipeline = Pipeline {
         settings: engine,
         first_look: settings.first_look,
@@ -151,22 +144,14 @@ pub async fn start(
         clock,
         queue: taken,
         questions,
-        answers: answers.clone(),
+        answers: requests,
         generation,
         status,
         metrics,
         runtime: tokio::runtime::Handle::current(),
     };
     run_on_a_thread(pipeline, restored, supervisor)?;
-    Ok(Handle { status: statuses, source: Some(backend), requests: answers })
-}
-
-/// How much history a signal's detectors want: enough windows to know the noise; and the whole of what may be in trouble
-/// before it counts as a new level, with windows before it, or the trouble itself would be taken for the baseline.
-fn history_of(plan: &SignalPlan) -> Duration {
-    let window = plan.step.saturating_mul(plan.settings.baseline_points as u32);
-    let trouble = plan.settings.adopt_after.saturating_add(window.saturating_mul(2));
-    window.saturating_mul(WINDOWS_OF_HISTORY).max(trouble)
+    Ok(Started { handle, reconfigurer })
 }
 
 /// The engine's thread ends when its queue does; a task waits for that, so that a stop waits for the last commit.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::pipeline::{Message, Tagged};
+use super::reconfigure::Reconfigure;
 use crate::detect::{SeriesView, Tally};
 use crate::engine::{Command, Reply};
 use crate::series::SignalName;
@@ -106,16 +107,22 @@ pub struct ModelStatus {
 #[derive(Debug, Clone)]
 pub struct Handle {
     pub(super) status: watch::Receiver<Arc<Status>>,
-    pub(super) source: Option<Prometheus>,
+    pub(super) source: Option<watch::Receiver<Prometheus>>,
     /// Weak: the engine ends when those who feed it do, not when the last reader goes.
     pub(super) requests: mpsc::WeakSender<Tagged>,
 }
+
+/// While it is there, the pipeline takes commands: a stop waits for whoever may still give one.
+#[derive(Debug)]
+pub struct Hold(#[expect(dead_code, reason = "it is held, and dropped")] mpsc::Sender<Tagged>);
 
 /// A question to the pipeline, with the way back.
 #[derive(Debug)]
 pub(super) enum Request {
     /// To the engine, through the log.
     Command(Command, oneshot::Sender<Reply>),
+    /// Another config, to the engine, through the log.
+    Reconfigure(Box<Reconfigure>, oneshot::Sender<()>),
     /// The series of a signal as they stand.
     Series(SignalName, oneshot::Sender<Vec<SeriesView>>),
 }
@@ -133,7 +140,7 @@ impl Handle {
 
     /// Where samples come from, as far as it is known; `None` where a recording is replayed.
     pub fn source(&self) -> Option<SourceStatus> {
-        let source = self.source.as_ref()?;
+        let source = self.source.as_ref()?.borrow();
         let backend = source.backend();
         Some(SourceStatus {
             url: source.name().to_owned(),
@@ -142,6 +149,11 @@ impl Handle {
             version: backend.and_then(|backend| backend.version),
             transport_trouble: source.transport_trouble(),
         })
+    }
+
+    /// Keeps the pipeline taking commands until what this gives is dropped; `None` where it has ended.
+    pub fn hold(&self) -> Option<Hold> {
+        self.requests.upgrade().map(Hold)
     }
 
     /// Waits for the next status.

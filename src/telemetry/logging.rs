@@ -2,8 +2,8 @@
 
 use tracing::Subscriber;
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
-use tracing_subscriber::{EnvFilter, Registry};
+use tracing_subscriber::layer::{Filter, Layer as _, SubscriberExt as _};
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use super::settings::{LEVELS, LogFormat, Settings};
 
@@ -24,8 +24,15 @@ pub fn subscriber<W>(settings: &Settings, writer: W) -> Result<BoxedSubscriber, 
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter = filter(&settings.level)?;
-    Ok(match settings.format {
+    Ok(with_filter(settings, filter(&settings.level)?, writer))
+}
+
+fn with_filter<W, F>(settings: &Settings, filter: F, writer: W) -> BoxedSubscriber
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+    F: Filter<Registry> + Send + Sync + 'static,
+{
+    match settings.format {
         LogFormat::Logfmt => {
             let lines = tracing_logfmt::builder().with_span_name(false).layer().with_writer(writer);
             Box::new(Registry::default().with(lines.with_filter(filter)))
@@ -38,16 +45,34 @@ where
                 .with_writer(writer);
             Box::new(Registry::default().with(lines.with_filter(filter)))
         }
-    })
+    }
+}
+
+/// Sets the level of what is installed. Clones set the same one.
+#[derive(Debug, Clone)]
+pub struct Level(reload::Handle<EnvFilter, Registry>);
+
+impl Level {
+    /// Writes events from this level on, from now on.
+    ///
+    /// # Errors
+    /// Names a level that is none, and those that are.
+    pub fn set(&self, level: &str) -> Result<(), LogError> {
+        // It fails only where the subscriber is gone, and then nothing is written at any level.
+        let _ = self.0.reload(filter(level)?);
+        Ok(())
+    }
 }
 
 /// Installs a subscriber that writes to standard error, for the whole process; once, from the top.
 ///
 /// # Errors
 /// A level that is none, or a subscriber that is installed already.
-pub fn install(settings: &Settings) -> Result<(), LogError> {
-    let subscriber = subscriber(settings, std::io::stderr)?;
-    tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::Installed)
+pub fn install(settings: &Settings) -> Result<Level, LogError> {
+    let (filter, handle) = reload::Layer::new(filter(&settings.level)?);
+    let subscriber = with_filter(settings, filter, std::io::stderr);
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::Installed)?;
+    Ok(Level(handle))
 }
 
 fn filter(level: &str) -> Result<EnvFilter, LogError> {
@@ -138,6 +163,29 @@ mod tests {
         assert_eq!(shown("warn"), [false, false, false, true]);
         assert_eq!(shown("info"), [true, false, false, true]);
         assert_eq!(shown("debug"), [true, true, false, true]);
+    }
+
+    #[test]
+    fn a_level_is_changed_while_it_logs() {
+        let (lines, settings) =
+            (Lines::default(), Settings { level: "info".to_owned(), format: LogFormat::Json });
+        let writer = lines.clone();
+        let (switch, handle) = reload::Layer::new(filter("info").unwrap());
+        let level = Level(handle);
+        let subscriber = with_filter(&settings, switch, move || writer.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            for (nth, to) in ["debug", "warn", "info"].into_iter().enumerate() {
+                tracing::debug!(target: "portent::engine", "line {nth} at debug");
+                tracing::info!(target: "portent::engine", "line {nth} at info");
+                level.set(to).unwrap();
+            }
+            assert!(level.set("loud").is_err());
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let shown = |line: &str| text.contains(line);
+        assert!(shown("line 0 at info") && !shown("line 0 at debug"), "{text}");
+        assert!(shown("line 1 at info") && shown("line 1 at debug"), "{text}");
+        assert!(!shown("line 2"), "{text}");
     }
 
     #[test]

@@ -4,6 +4,6 @@ mod logging;
 mod registry;
 mod settings;
 
-pub use self::logging::{BoxedSubscriber, LogError, install, subscriber};
+pub use self::logging::{BoxedSubscriber, Level, LogError, install, subscriber};
 pub use self::registry::{CONTENT_TYPE, Registry};
 pub use self::settings::{LEVELS, LogFormat, Settings};

@@ -20,6 +20,21 @@ impl Process {
         Self(command.spawn().expect("the program starts"))
     }
 
+    /// Sends it a signal, such as `HUP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.0.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) async fn ended(&mut self) -> std::process::ExitStatus {
+        eventually("the process ends", || {
+            let status = self.0.try_wait().unwrap();
+            async move { status }
+        })
+        .await
+    }
+
     /// Ends it as `kill -9` does.
     pub(crate) fn kill(&mut self) {
         let _ = self.0.kill();

@@ -3,6 +3,7 @@
 mod agent;
 mod diagnosed;
 mod documented;
+mod lifecycle;
 mod listed;
 mod refused;
 mod schema;

@@ -15,12 +15,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::schema::misfit;
-use crate::api::{Entrance, Parts, Settings, SignalInfo, openapi, router, serve};
+use crate::api::{Entrance, InForce, Parts, Settings, SignalInfo, openapi, router, serve};
 use crate::detect::{self, Kind, SignalPlan};
-use crate::runtime::{Rehearsal, rehearse};
+use crate::runtime::{Rehearsal, ReloadQueue, Reloads, rehearse};
 use crate::series::SignalName;
 use crate::store::{self, Commit, Store};
 use crate::telemetry::Registry;
+use crate::time::Timestamp;
 
 /// Requests that wait for the pipeline, at most.
 const REQUESTS_MAX: usize = 2;
@@ -30,6 +31,9 @@ pub(super) struct Server {
     pub(super) client: Client,
     pub(super) store: Store,
     pub(super) pipeline: Rehearsal,
+    pub(super) config: watch::Sender<Arc<InForce>>,
+    /// Where it is dropped, the agent stops.
+    pub(super) reload_queue: Option<ReloadQueue>,
     pub(super) document: Value,
     /// The router as it prints itself, with the paths that it has.
     pub(super) printed: String,
@@ -69,12 +73,19 @@ impl Server {
         let registry = &mut Registry::new();
         let entrance = Entrance::open(&settings, registry).unwrap();
         let registry = Arc::new(std::mem::take(registry));
+        let (reloads, reload_queue) = Reloads::channel();
+        let (config, shown) = watch::channel(Arc::new(InForce {
+            signals: Arc::new([signal("error_rate"), signal("latency_p95")]),
+            config_hash: "c0ffee".to_owned(),
+            loaded_at: Timestamp::from_millis(0),
+            refusal: None,
+        }));
         let parts = Parts {
             store: store.clone(),
             pipeline: handle,
-            signals: Arc::new([signal("error_rate"), signal("latency_p95")]),
+            config: shown,
+            reloads,
             version: "1.2.3".to_owned(),
-            config_hash: "c0ffee".to_owned(),
             metrics: Arc::new(move || registry.encode()),
         };
         let listener = TcpListener::bind(settings.listen_address).await.unwrap();
@@ -87,7 +98,19 @@ impl Server {
         let task = spawn(serve(listener, routes, entrance, cancel.clone()));
         let document = serde_json::from_str(&openapi()).unwrap();
         let (client, cancel) = (Client::new(), cancel.drop_guard());
-        Self { url, client, store, pipeline, document, printed, cancel, task, _folder: folder }
+        Self {
+            url,
+            client,
+            store,
+            pipeline,
+            config,
+            reload_queue: Some(reload_queue),
+            document,
+            printed,
+            cancel,
+            task,
+            _folder: folder,
+        }
     }
 
     pub(super) async fn send(&self, method: Method, path: &str) -> Response {

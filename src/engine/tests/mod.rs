@@ -3,6 +3,7 @@
 mod answers;
 mod incidents;
 mod properties;
+mod reload;
 mod restored;
 mod source;
 mod story;

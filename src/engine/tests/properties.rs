@@ -9,7 +9,7 @@ use crate::diagnose::Because;
 use crate::engine::{Command, Effect, Event, Input};
 use crate::incident;
 
-const SERVICES: &[&str] = &["a", "b", "c"];
+pub(super) const SERVICES: &[&str] = &["a", "b", "c"];
 
 /// One turn of the story after its baselines are full.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ enum Turn {
     Restart,
 }
 
-fn faults() -> impl Strategy<Value = Vec<Fault>> {
+pub(super) fn faults() -> impl Strategy<Value = Vec<Fault>> {
     let value = prop_oneof![Just(Some(900.0)), Just(Some(125.0)), Just(Some(5.0)), Just(None)];
     let place = (proptest::sample::select(SERVICES), proptest::sample::select(SIGNALS));
     let one = (place, WARM..80_i64, 1..40_i64, value).prop_map(|((service, signal), from, length, value)| {

@@ -95,7 +95,7 @@ pub(super) struct Story {
     pub(super) world: World,
     pub(super) engine: Engine,
     pub(super) effects: Vec<Effect>,
-    settings: Settings,
+    pub(super) settings: Settings,
 }
 
 impl Story {
@@ -245,5 +245,7 @@ fn words(happening: &Happening) -> String {
         }
         Event::System(SystemEvent::BaselineRestarted { .. }) => "baseline".to_owned(),
         Event::System(SystemEvent::Started { .. }) => "started".to_owned(),
+        Event::System(SystemEvent::ConfigReloaded(_)) => "reloaded".to_owned(),
+        Event::System(SystemEvent::ReloadFailed { .. }) => "reload failed".to_owned(),
     }
 }

@@ -1,8 +1,10 @@
 //! The pipeline's own metrics.
 
 mod catalogue;
+mod config;
 mod observe;
 
+pub(super) use self::catalogue::Metrics;
 pub use self::catalogue::metrics_reference;
-pub(super) use self::catalogue::{Metrics, tell_config};
+pub use self::config::ConfigMetrics;
 pub(super) use self::observe::Told;

@@ -51,6 +51,39 @@ impl Metrics {
         self.missed.get_or_create(&by(signal)).inc_by(slots);
     }
 
+    /// Ends a signal's series: nobody watches it any more, and an alert on its age would never end.
+    pub(in crate::runtime) fn forget(&self, signal: &SignalName, told: &mut Told) {
+        let label = by(signal);
+        self.query_seconds.remove(&label);
+        for family in [&self.last_success, &self.judged_through] {
+            family.remove(&label);
+        }
+        for family in [
+            &self.series,
+            &self.warming,
+            &self.anomalous,
+            &self.lost,
+            &self.source_degraded,
+            &self.without_service,
+        ] {
+            family.remove(&label);
+        }
+        for family in [
+            &self.missed,
+            &self.not_values,
+            &self.warnings,
+            &self.judged,
+            &self.outside,
+            &self.repeated,
+            &self.untracked,
+            &self.evicted,
+            &self.anomalies,
+        ] {
+            family.remove(&label);
+        }
+        told.0.remove(signal);
+    }
+
     /// What was judged is written down.
     pub(in crate::runtime) fn judged(&self, signal: &SignalName, through: Timestamp, now: Timestamp) {
         self.judged_through.get_or_create(&by(signal)).set(through.as_seconds());

@@ -79,6 +79,11 @@ impl Prometheus {
         Ok(Self { shared: Arc::new(shared) })
     }
 
+    /// Whether this is a clone of the other one.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
     /// The backend's URL, for logs and status.
     pub fn name(&self) -> &str {
         &self.shared.name

@@ -1,0 +1,103 @@
+//! Another config while the engine runs: what was learnt goes on where it means the same, and the rest begins anew.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::event::{ConfigChange, Event, Stream, SystemEvent};
+use super::input::Effect;
+use super::settings::Settings;
+use super::step::Engine;
+use crate::detect::{FORGET_AFTER, Missing};
+use crate::id::IncidentId;
+use crate::incident::{Ended, Member, Trouble};
+use crate::series::SignalName;
+use crate::time::Timestamp;
+
+/// Another config, as the engine sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reconfiguration {
+    /// What decides from now on.
+    pub settings: Settings,
+    /// Signals that ask something else under the same name, or whose series are named in another way.
+    pub asks_anew: BTreeSet<SignalName>,
+    /// Of a signal that begins without state, what began so long ago still opens incidents.
+    pub first_look: Duration,
+    /// What differs, for the log.
+    pub change: ConfigChange,
+}
+
+impl Engine {
+    /// Takes other settings. Thresholds apply to what is known from the next sample on; nothing that was decided is
+    /// decided again. The same settings again change nothing.
+    pub(super) fn reconfigure(&mut self, now: Timestamp, to: Reconfiguration, effects: &mut Vec<Effect>) {
+        let Reconfiguration { settings, asks_anew, first_look, change } = to;
+        self.record(now, Stream::System, Event::System(SystemEvent::ConfigReloaded(change)), effects);
+        let before = std::mem::replace(&mut self.settings, settings);
+        let mut unwatched: BTreeSet<SignalName> = asks_anew.clone();
+        let of_before = before.signals.iter().map(|(signal, _)| signal);
+        let is_gone = |signal: &&SignalName| !self.settings.signals.iter().any(|(name, _)| name == *signal);
+        unwatched.extend(of_before.filter(is_gone).cloned());
+        // While their state is still there to tell how long they went on.
+        self.unwatch(now, &before, &unwatched, effects);
+
+        let fresh = self.detect.reconfigure(self.settings.signals.iter().cloned(), &asks_anew);
+        for signal in &fresh {
+            // As at a first start the past only teaches; and a step that was judged stays judged.
+            let first = now.minus(first_look);
+            let until = self.judged_through.get(signal).map_or(first, |through| first.max(*through));
+            self.muted_until.insert(signal.clone(), until);
+            self.awaited.insert(signal.clone());
+        }
+        self.forget_signals(now);
+        if self.settings.incident != before.incident {
+            let open: Vec<IncidentId> = self.open.keys().copied().collect();
+            open.into_iter().for_each(|id| self.reassess(now, id, effects));
+        }
+    }
+
+    /// Ends the active members at which nobody looks any more: those of some signals, and those that were lost where
+    /// series may stop now. None of them has recovered.
+    fn unwatch(
+        &mut self,
+        now: Timestamp,
+        before: &Settings,
+        unwatched: &BTreeSet<SignalName>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut ends = Vec::new();
+        for incident in self.open.values() {
+            for member in incident.active() {
+                if unwatched.contains(&member.key.signal) || self.is_no_loss_any_more(before, member) {
+                    // The log does not follow a deviation that goes on; its state does.
+                    let known = self.detect.state_of(&member.key).and_then(|(anomaly, _)| anomaly);
+                    let until = known.map_or(member.trouble.until(), |anomaly| anomaly.until);
+                    ends.push((incident.id, incident.end_at(member, until, Ended::Unwatched)));
+                }
+            }
+        }
+        for (id, event) in ends {
+            self.record(now, Stream::Incident(id), Event::Incident(event), effects);
+        }
+    }
+
+    /// Whether a series that stopped is none's concern any more: from now on its signal's series may stop.
+    fn is_no_loss_any_more(&self, before: &Settings, member: &Member) -> bool {
+        let may_stop = |settings: &Settings| {
+            let plan = settings.signals.iter().find(|(signal, _)| *signal == member.key.signal);
+            plan.is_some_and(|(_, plan)| plan.settings.missing == Missing::Ignore)
+        };
+        matches!(member.trouble, Trouble::Lost { .. }) && may_stop(&self.settings) && !may_stop(before)
+    }
+
+    /// Forgets what was kept by signals that are gone. How far they were judged stays for a day: one that comes back is
+    /// not judged twice.
+    fn forget_signals(&mut self, now: Timestamp) {
+        let configured: BTreeSet<SignalName> =
+            self.settings.signals.iter().map(|(signal, _)| signal.clone()).collect();
+        self.judged_through
+            .retain(|signal, through| configured.contains(signal) || now.since(*through) < FORGET_AFTER);
+        self.muted_until.retain(|signal, _| configured.contains(signal));
+        self.awaited.retain(|signal| configured.contains(signal));
+        self.degraded.retain(|signal| configured.contains(signal));
+    }
+}
