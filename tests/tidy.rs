@@ -38,6 +38,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Ports: one outside world each.
     ("record", &["engine", "diagnose", "incident", "correlate", "detect", "id", "time", "secret", "series"]),
     ("source", &["id", "time", "secret", "series"]),
+    // Pure, but it speaks of what a source can be asked.
+    ("discover", &["source", "detect", "id", "time", "secret", "series"]),
     ("store", &["record", "engine", "diagnose", "incident", "correlate", "detect",
         "id", "time", "secret", "series"]),
     ("llm", &["diagnose", "id", "time", "secret", "series"]),
@@ -75,7 +77,7 @@ const STOPS: &[(&str, &[&str])] = &[
 ];
 
 const CORE: &[&str] =
-    &["series", "detect", "correlate", "incident", "diagnose", "schedule", "engine", "replay"];
+    &["series", "detect", "correlate", "incident", "diagnose", "schedule", "engine", "replay", "discover"];
 
 /// Words that break the core's promise to be a function of its arguments.
 const IMPURE: &[(&str, &str)] = &[
