@@ -9,7 +9,7 @@ use clap::Parser as _;
 use tracing::info;
 
 use super::args::{CheckCommand, Cli, Command, DemoArgs, Output, RunArgs};
-use super::{check, reference, replay};
+use super::{check, init, reference, replay};
 use crate::app::App;
 use crate::runtime::Clock;
 use crate::{config, demo, telemetry};
@@ -30,7 +30,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => block_on(run_agent(args)),
         Command::Demo(args) => block_on(run_demo(args)),
-        Command::Check(CheckCommand::Config { file }) => check::check_config(&file),
+        Command::Init(args) => block_on(init::init(args)),
+        Command::Check(CheckCommand::Config(args)) => block_on(check::check_config(args)),
         Command::Replay(args) => replay::replay(&args),
         Command::Reference { what } => reference::print(what),
     }

@@ -105,6 +105,12 @@ impl Draft {
         telling.map(|label| format!("{label}=\"\"")).collect::<Vec<_>>().join(",")
     }
 
+    /// Whether a proposal says anything that its own convention does not say yet: a mean is no news beside a quantile.
+    pub fn needs(&self, proposal: &Proposal) -> bool {
+        let mut own = self.parts.last().into_iter().flat_map(|part| &part.entries);
+        !own.any(|entry| family(&entry.proposal.name) == family(&proposal.name))
+    }
+
     /// Adds a proposal with what one poll gave, or with the reason for which it can't be watched. One without series is
     /// left out; one whose services all have the same signal is only named.
     pub fn add(&mut self, proposal: Proposal, outcome: Result<Trial, String>) {

@@ -1,5 +1,7 @@
 //! From a convention and what was seen of it to signals with their PromQL.
 
+use std::collections::BTreeSet;
+
 use super::convention::{Found, Template, matchers};
 use super::pace::Pace;
 use super::service::{Candidate, Choice, choose, measured};
@@ -25,13 +27,18 @@ pub struct Sighting {
 
 impl Sighting {
     /// Reads the answer to the measure query; `None` where no label names a service or there are no series.
-    pub fn of(found: &Found, labels: &[String], candidates: &[Candidate], points: &[Point]) -> Option<Self> {
+    pub fn of(
+        found: &Found,
+        labels: &BTreeSet<String>,
+        candidates: &[Candidate],
+        points: &[Point],
+    ) -> Option<Self> {
         let points: Vec<_> =
             points.iter().map(|point| (point.labels.get(super::service::ASKED), point.value)).collect();
         let (series, measured) = measured(candidates, &points);
         let service = choose(series, &measured)?;
         let statuses = found.convention().status.iter();
-        let status = statuses.copied().find(|status| labels.iter().any(|label| label == status));
+        let status = statuses.copied().find(|status| labels.contains(*status));
         Some(Self {
             series,
             service,
