@@ -10,6 +10,7 @@ pub mod correlate;
 pub mod demo;
 pub mod detect;
 pub mod diagnose;
+pub mod discover;
 pub mod engine;
 pub mod id;
 pub mod incident;

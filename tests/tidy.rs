@@ -39,6 +39,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("record", &["engine", "diagnose", "incident", "correlate", "detect", "id", "time", "secret", "series"]),
     ("transport", &["id", "time", "secret", "series"]),
     ("source", &["transport", "id", "time", "secret", "series"]),
+    // Pure, but it speaks of what a source can be asked.
+    ("discover", &["source", "detect", "id", "time", "secret", "series"]),
     ("store", &["record", "engine", "diagnose", "incident", "correlate", "detect",
         "id", "time", "secret", "series"]),
     ("llm", &["transport", "diagnose", "id", "time", "secret", "series"]),
@@ -76,7 +78,7 @@ const STOPS: &[(&str, &[&str])] = &[
 ];
 
 const CORE: &[&str] =
-    &["series", "detect", "correlate", "incident", "diagnose", "schedule", "engine", "replay"];
+    &["series", "detect", "correlate", "incident", "diagnose", "schedule", "engine", "replay", "discover"];
 
 /// Words that break the core's promise to be a function of its arguments.
 const IMPURE: &[(&str, &str)] = &[

@@ -26,7 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<Lifecycle> {
 
 /// Reads the config again and goes by it where it is sound; else everything stays as it was.
 #[utoipa::path(
-    post, path = "/-/reload", tag = "agent", operation_id = "reload",
+    post, path = "/-/reload", tag = "agent", operation_id = "reload", security(("key" = ["admin"])),
     responses(
         (status = 200, description = "The config is in force, with what changed.", body = String,
             content_type = "text/plain"),

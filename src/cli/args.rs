@@ -1,12 +1,14 @@
 //! What may be written after `portent`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::incident_args::IncidentCommand;
 use crate::api::{Scope, key_name};
 use crate::config::Override;
+use crate::time::parse_duration;
 
 /// Said by `portent --help`.
 const ABOUT: &str = "\
@@ -19,9 +21,10 @@ See it work in half a minute, with nothing installed:
 
     portent demo
 
-Then on your own Prometheus (config/prometheus.toml is a start):
+Then on your own Prometheus, which is looked at and not changed:
 
-    portent check config portent.toml
+    portent init http://prometheus:9090 --output portent.toml
+    portent check config portent.toml --live
     portent run --config.file=portent.toml";
 
 /// The command line.
@@ -38,6 +41,13 @@ pub(super) enum Command {
     Run(RunArgs),
     /// See it work: five services with known faults, the agent beside them, and a score card
     Demo(DemoArgs),
+    /// Look at a Prometheus-compatible backend and write a config for what is there
+    ///
+    /// Recognises HTTP and gRPC servers, meshes and proxies, machines, containers, databases and runtimes by the names of
+    /// their metrics; chooses what names a service, how fast to poll and what to ask; asks each query once and writes
+    /// what it costs beside it. It only reads, within a budget of requests, bytes and time. Exit 1 where nothing is
+    /// recognised: the config then says what was looked for.
+    Init(InitArgs),
     /// Check a file before it is used
     #[command(subcommand)]
     Check(CheckCommand),
@@ -142,10 +152,43 @@ pub(super) enum Output {
 #[derive(Debug, Subcommand)]
 pub(super) enum CheckCommand {
     /// Check a config: every mistake at once, each with its line, the value seen and a way out; exit 1 where there is one
-    Config {
-        /// The config file
-        file: PathBuf,
-    },
+    Config(CheckConfigArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckConfigArgs {
+    /// The config file
+    pub(super) file: PathBuf,
+    /// Ask the backend for each signal once, as the agent would, and report series, samples, time, bytes and warnings;
+    /// exit 1 where a query fails or is above the limits
+    #[arg(long)]
+    pub(super) live: bool,
+    /// The form of the report; with json it goes to standard output whatever it says
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    /// The base of the backend's API, such as http://prometheus:9090; stands over the config file's
+    #[arg(value_name = "URL", required_unless_present = "config_file")]
+    pub(super) url: Option<String>,
+    /// A config whose [source] says how to ask a protected backend; what of it is no secret text is carried over
+    #[arg(long = "config.file", value_name = "FILE")]
+    pub(super) config_file: Option<PathBuf>,
+    /// The file to write, which must not be there yet; standard output where it is not given
+    #[arg(long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// How long to look at most; what was not reached by then is said in the config
+    #[arg(long, default_value = "2m", value_name = "DURATION", value_parser = timeout)]
+    pub(super) timeout: Duration,
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(span) if (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&span) => Ok(span),
+        Ok(_) | Err(_) => Err("give a duration from 1s to 1h".to_owned()),
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -26,6 +26,7 @@ pub struct Asked {
 enum What {
     Query { promql: String, signal: SignalName },
     BuildInfo,
+    Path(Arc<str>),
 }
 
 impl Asked {
@@ -41,11 +42,15 @@ impl Asked {
         Arc::new(Self { source, what: What::BuildInfo })
     }
 
-    /// The signal whose query it was; `None` where the backend was asked about itself.
+    pub(super) fn path(source: Arc<str>, path: &str) -> Arc<Self> {
+        Arc::new(Self { source, what: What::Path(path.into()) })
+    }
+
+    /// The signal whose query it was; `None` where the backend was asked about itself or about what it holds.
     pub fn signal(&self) -> Option<&SignalName> {
         match &self.what {
             What::Query { signal, .. } => Some(signal),
-            What::BuildInfo => None,
+            What::BuildInfo | What::Path(_) => None,
         }
     }
 }
@@ -56,6 +61,7 @@ impl fmt::Display for Asked {
         match &self.what {
             What::Query { promql, signal } => write!(f, "query {promql:?} of signal {signal}"),
             What::BuildInfo => f.write_str("the request for its version"),
+            What::Path(path) => write!(f, "the request for /api/v1/{path}"),
         }
     }
 }

@@ -116,6 +116,32 @@ impl Prometheus {
         Ok(answer)
     }
 
+    /// Asks one of the API's paths below `/api/v1/`: by POST, which holds a long query, or by GET where the API knows
+    /// no other. Waits for its turn and retries as a range query does.
+    pub(super) async fn call(
+        &self,
+        method: &reqwest::Method,
+        path: &str,
+        form: &[(&str, &str)],
+    ) -> Result<(Arc<Asked>, Vec<u8>), SourceError> {
+        let asked = Asked::path(Arc::clone(&self.shared.name), path);
+        let exchange = self.exchange(&asked);
+        let mut url = self.shared.base.clone();
+        url.set_path(&format!("{}/api/v1/{path}", url.path().trim_end_matches('/')));
+        let once = || async {
+            let ready = self.prepare(&exchange).await?;
+            let request = ready.client.request(method.clone(), url.clone()).headers(ready.headers);
+            let request = match *method {
+                reqwest::Method::POST => request.form(form),
+                _ => request.query(form),
+            };
+            let response = request.send().await;
+            exchange.body(response.map_err(|error| exchange.failure(&error))?).await
+        };
+        let body = with_retries(&self.shared.settings, &asked, once).await?;
+        Ok((asked, body.bytes))
+    }
+
     pub(super) fn exchange(&self, asked: &Arc<Asked>) -> Exchange {
         let settings = &self.shared.settings;
         Exchange {

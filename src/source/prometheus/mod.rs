@@ -3,6 +3,7 @@
 mod answer;
 mod backend;
 mod client;
+mod explore;
 mod identify;
 mod retry;
 #[cfg(test)]
@@ -10,4 +11,5 @@ mod tests;
 
 pub use self::backend::{Backend, BackendKind};
 pub use self::client::Prometheus;
+pub use self::explore::{Family, Point, Seen};
 pub use self::identify::BuildInfo;
