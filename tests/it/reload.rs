@@ -230,14 +230,14 @@ async fn twenty_reloads_while_faults_run_lose_and_double_nothing() {
     }
     let expected = eventually("every fault is found and over where nothing was reloaded", || async {
         let incidents = left.incidents().await?;
-        let is_over = incidents.iter().all(|incident| incident["phase"] == "resolved");
+        let is_over = incidents.iter().all(|incident| incident["status"] == "resolved");
         (incidents.len() >= 4 && is_over).then_some(())?;
         Some(found(&left).await)
     })
     .await;
     eventually("the same where the config was read again and again", || async {
         let incidents = reloaded.incidents().await?;
-        (incidents.iter().all(|incident| incident["phase"] == "resolved")
+        (incidents.iter().all(|incident| incident["status"] == "resolved")
             && incidents.len() >= expected.len())
         .then_some(())
     })
