@@ -55,6 +55,16 @@ impl Engine {
         }
     }
 
+    /// After a start: signals may have gone from the config while the agent was down.
+    pub(super) fn unwatch_what_went(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let members = self.open.values().flat_map(|incident| incident.active());
+        let is_gone = |signal: &&SignalName| !self.detect.watches(signal);
+        let gone: BTreeSet<SignalName> =
+            members.map(|member| &member.key.signal).filter(is_gone).cloned().collect();
+        let as_it_is = self.settings.clone();
+        self.unwatch(now, &as_it_is, &gone, effects);
+    }
+
     /// Ends the active members at which nobody looks any more: those of some signals, and those that were lost where
     /// series may stop now. None of them has recovered.
     fn unwatch(

@@ -95,7 +95,10 @@ impl Engine {
     /// Takes one input. `now` never goes back.
     pub fn step(&mut self, now: Timestamp, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
-        self.began.get_or_insert(now);
+        if self.began.is_none() {
+            self.began = Some(now);
+            self.unwatch_what_went(now, &mut effects);
+        }
         match input {
             Input::Batch(batch) => self.detect.judge(&batch, self.muted(batch.signal())),
             // A poll of a signal that is not watched any more.

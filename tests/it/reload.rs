@@ -161,7 +161,7 @@ async fn another_threshold_acts_without_a_new_history() {
     let blind = signal("error_rate", "min_deviation_absolute = 1e6");
     let agent = Agent::start(folder.path(), &(base(&demo) + &blind));
     agent.ready().await;
-    fault(&world, "cart-service", 4);
+    fault(&world, "inventory-service", 4);
     let begun = judged(&agent, "error_rate").await.unwrap();
     eventually("the fault is judged and over", || async {
         judged(&agent, "error_rate").await.filter(|judged| *judged > begun + 5 * 8)
@@ -215,7 +215,7 @@ async fn twenty_reloads_while_faults_run_lose_and_double_nothing() {
     let clock = portent::runtime::Clock::real();
     for nth in 0..20 {
         if nth % 5 == 0 {
-            let service = ["cart-service", "user-service", "payment-service", "order-service"][nth / 5];
+            let service = ["inventory-service", "user-service", "payment-service", "order-service"][nth / 5];
             fault(&world, service, 6);
         }
         write(folders[1].path(), if nth % 2 == 0 { &other } else { &config });
@@ -230,14 +230,14 @@ async fn twenty_reloads_while_faults_run_lose_and_double_nothing() {
     }
     let expected = eventually("every fault is found and over where nothing was reloaded", || async {
         let incidents = left.incidents().await?;
-        let is_over = incidents.iter().all(|incident| incident["phase"] == "resolved");
+        let is_over = incidents.iter().all(|incident| incident["status"] == "resolved");
         (incidents.len() >= 4 && is_over).then_some(())?;
         Some(found(&left).await)
     })
     .await;
     eventually("the same where the config was read again and again", || async {
         let incidents = reloaded.incidents().await?;
-        (incidents.iter().all(|incident| incident["phase"] == "resolved")
+        (incidents.iter().all(|incident| incident["status"] == "resolved")
             && incidents.len() >= expected.len())
         .then_some(())
     })

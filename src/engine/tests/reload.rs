@@ -8,7 +8,9 @@ use proptest::prelude::*;
 use super::properties::{SERVICES, faults};
 use super::story::{SIGNALS, Story, WARM, World, at, fault, happenings};
 use crate::detect::{Kind, Missing, SignalPlan};
-use crate::engine::{ConfigChange, Effect, Event, Happening, Input, Reconfiguration, Settings, SystemEvent};
+use crate::engine::{
+    ConfigChange, Effect, Engine, Event, Happening, Input, Reconfiguration, Settings, SystemEvent,
+};
 use crate::incident::Criticality;
 use crate::series::{Service, SignalName};
 
@@ -145,6 +147,18 @@ fn a_signal_that_is_removed_ends_its_members_without_a_recovery() {
     story.play(41..60);
     story.check(&["reloaded", "ended unwatched", "resolved nothing_left"]);
     assert_eq!(story.engine.tallies().len(), 1);
+}
+
+#[test]
+fn a_signal_that_went_while_the_agent_was_down_ends_its_members_too() {
+    let mut story = Story::warm(World::shop([fault("shop", "error_rate", 30..200, 900.0)]));
+    story.play(WARM..40);
+    let mut settings = story.settings.clone();
+    settings.signals.retain(|(signal, _)| signal.as_str() != "error_rate");
+    let mut next = story.restart();
+    next.engine = Engine::new(settings, story.stored(), at(0));
+    next.play(40..60);
+    next.check(&["ended unwatched", "resolved nothing_left"]);
 }
 
 #[test]
