@@ -16,7 +16,7 @@ mod measure {
 
 use std::time::Duration;
 
-use measure::body::{Labels, Shape, Values, text};
+use measure::body::{self, Labels, Shape, Values};
 use measure::cpu::{Stopwatch, median};
 use portent::detect::{Detect, Kind, Settings, SignalPlan};
 use portent::series::SignalName;
@@ -44,7 +44,9 @@ fn main() {
     // `cargo test --benches` runs this too: then one small run shows that it works.
     let is_bench = std::env::args().any(|argument| argument == "--bench");
     let (series, rounds) = if is_bench { (10_000, 21) } else { (50, 1) };
-    println!("CPU time a series in µs, medians of {rounds} rounds, {series} series; types: prometheus-http-query\n");
+    println!(
+        "CPU time a series in µs, medians of {rounds} rounds, {series} series; types: prometheus-http-query\n"
+    );
     println!(
         "{:<38} {:>6} {:>7} {:>8} {:>7} {:>7} {:>7} {:>7}",
         "body", "bytes", "decode", "+ detect", "get()", "types", "get()/", "types/"
@@ -148,7 +150,9 @@ impl Poll {
 
     fn next_body(&self) -> Vec<u8> {
         let times = (0..self.points as i64).map(|nth| self.at_ms + nth * STEP_MS).collect::<Vec<_>>();
-        text(self.shape, self.series, &times).into_bytes()
+        let mut text = String::new();
+        body::write(&mut text, self.shape, 0..self.series, &times);
+        text.into_bytes()
     }
 
     fn advance(&mut self) {

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The demo at speed 60 for 20 real minutes: memory, threads and file descriptors sampled each 10 s, then a stop by
 # SIGINT. Fails where memory of the last quarter lies more than 10 % and 4 MB above that of the second, where threads
-# or descriptors go on growing, or where the stop is not clean.
+# double or descriptors grow by more than 4 between the two, or where the stop is not clean.
 #
 #   benches/soak.sh [minutes] [speed] [table]     PORTENT names the binary
 set -eu
@@ -35,23 +35,23 @@ kill -INT "$pid"
 code=0
 wait "$pid" || code=$?
 pid=
-incidents=$(grep -c 'opened incident' "$folder/out" "$folder/err" | awk -F: '{ sum += $2 } END { print sum }')
 
 # Quarters of the run: the first one warms up.
-awk -v code="$code" -v incidents="$incidents" -F '\t' '
+awk -v code="$code" -F '\t' '
     NR > 1 { rss[++n] = $2; threads[n] = $4; files[n] = $5; hwm = $3; ticks = $6; seconds = $1 }
     function mean(of, from, to,    k, sum) { for (k = from; k <= to; k++) sum += of[k]; return sum / (to - from + 1) }
     function most(of, from, to,    k, top) { for (k = from; k <= to; k++) if (of[k] > top) top = of[k]; return top }
     END {
         a = int(n / 4) + 1; b = int(n / 2); c = int(3 * n / 4) + 1
         before = mean(rss, a, b) / 1024; after = mean(rss, c, n) / 1024
-        printf "%d samples over %d s, %d incidents told\n", n, seconds, incidents
+        printf "%d samples over %d s\n", n, seconds
         printf "RSS: second quarter %.1f MB, last quarter %.1f MB, most ever %.1f MB\n", before, after, hwm / 1024
         printf "threads: most %d then %d; descriptors: most %d then %d\n", \
             most(threads, a, b), most(threads, c, n), most(files, a, b), most(files, c, n)
         printf "CPU: %.2f %% of a core; SIGINT: exit %d\n", ticks / seconds, code
         if (after > before * 1.1 && after > before + 4) { print "memory is not flat"; failed = 1 }
-        if (most(threads, c, n) > most(threads, a, b) + 2) { print "threads grow"; failed = 1 }
+        # Threads for blocking work come and go.
+        if (most(threads, c, n) > most(threads, a, b) * 2) { print "threads grow"; failed = 1 }
         if (most(files, c, n) > most(files, a, b) + 4) { print "descriptors grow"; failed = 1 }
         if (code != 0) { print "the stop was not clean"; failed = 1 }
         exit failed

@@ -7,6 +7,7 @@
 )]
 
 mod simulation {
+    mod churn;
     pub(crate) mod naive;
     pub(crate) mod world;
 }

@@ -50,24 +50,29 @@ impl fmt::Display for Shape {
     }
 }
 
-/// The body with a value for each series at each of these times.
-pub(crate) fn text(shape: Shape, series: usize, times_ms: &[i64]) -> String {
-    let mut text = r#"{"status":"success","data":{"resultType":"matrix","result":["#.to_owned();
-    for nth in 0..series {
-        text.push_str(if nth == 0 { r#"{"metric":"# } else { r#",{"metric":"# });
-        push_labels(&mut text, shape.labels, nth);
+/// Writes the body with a value for each of these series at each of these times.
+pub(crate) fn write(
+    text: &mut String,
+    shape: Shape,
+    series: impl IntoIterator<Item = usize>,
+    times_ms: &[i64],
+) {
+    text.clear();
+    text.push_str(r#"{"status":"success","data":{"resultType":"matrix","result":["#);
+    for (place, nth) in series.into_iter().enumerate() {
+        text.push_str(if place == 0 { r#"{"metric":"# } else { r#",{"metric":"# });
+        push_labels(text, shape.labels, nth);
         text.push_str(r#","values":["#);
         for (place, at_ms) in times_ms.iter().enumerate() {
             text.push_str(if place == 0 { "[" } else { ",[" });
-            push_time(&mut text, *at_ms);
+            push_time(text, *at_ms);
             text.push_str(",\"");
-            push_value(&mut text, shape.values, nth, *at_ms);
+            push_value(text, shape.values, nth, *at_ms);
             text.push_str("\"]");
         }
         text.push_str("]}");
     }
     text.push_str("]}}");
-    text
 }
 
 fn push_labels(text: &mut String, labels: Labels, nth: usize) {
@@ -105,7 +110,9 @@ fn push_value(text: &mut String, values: Values, nth: usize, at_ms: i64) {
     // Rust spells the shortest digits that read back to the same number; so does Go, with an exponent below 1e-6.
     let _ = match (values, nth % 4) {
         (Values::Long, _) | (Values::Mixed, 0) => write!(text, "{}", 0.9 + 0.2 * noise),
-        (Values::Short, _) | (Values::Mixed, 1) => write!(text, "{}", (90_000.0 + 20_000.0 * noise).round() / 1000.0),
+        (Values::Short, _) | (Values::Mixed, 1) => {
+            write!(text, "{}", (90_000.0 + 20_000.0 * noise).round() / 1000.0)
+        }
         (Values::Whole, _) | (Values::Mixed, 2) => write!(text, "{:.0}", 9_000_000.0 + 2_000_000.0 * noise),
         (Values::Mixed, _) => write!(text, "{:e}", 9e-8 + 2e-8 * noise),
     };

@@ -244,8 +244,8 @@ impl Poller {
         news: &mut PollNews,
     ) -> Result<Delivered, SourceError> {
         let query = self.assignment.query.clone();
-        if progress.series == 0 {
-            // How many series there are decides how much may be asked for at once.
+        if progress.series == 0 && range.start() < range.end() {
+            // How many series there are decides how much may be asked for at once; one step is one request anyway.
             let newest = TimeRange::last_points(range.end(), Duration::ZERO, query.step, 1);
             progress.series = self.source.range(&query, newest).await?.batch.series_count();
         }

@@ -1,24 +1,21 @@
 //! Numbers as Prometheus spells them, read from bytes without a detour: exact to the last bit, or not at all.
 
 /// A decimal number without an exponent, as [`str::parse`] would read it to the bit, and what follows it. `None` where
-/// it is spelt otherwise, or where only a longer calculation can tell how to round.
+/// it is spelt otherwise, where only a longer calculation can tell how to round, or where the text ends soon after.
 #[inline]
 pub(super) fn plain_number(text: &[u8]) -> Option<(f64, &[u8])> {
-    let (is_negative, text) = match text.strip_prefix(b"-") {
-        Some(rest) => (true, rest),
-        None => (false, text),
+    let (is_negative, text) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, text),
     };
-    let (whole, places, rest) = digits(text, 0)?;
-    if places == 0 {
-        return None;
-    }
-    let (value, rest) = match rest.strip_prefix(b".") {
-        // The conversion rounds as it should.
-        None => (whole as f64, rest),
-        Some(fraction) => {
-            let (mantissa, places, rest) = digits(fraction, whole)?;
+    let (whole, rest) = whole(text)?;
+    let (value, rest) = match rest {
+        [b'.', fraction @ ..] => {
+            let (mantissa, places, rest) = fraction_digits(fraction, whole)?;
             (divided(mantissa, places)?, rest)
         }
+        // The conversion rounds as it should.
+        _ => (whole as f64, rest),
     };
     Some((if is_negative { -value } else { value }, rest))
 }
@@ -26,105 +23,148 @@ pub(super) fn plain_number(text: &[u8]) -> Option<(f64, &[u8])> {
 /// Milliseconds of whole seconds or of seconds with up to three places, and what follows them.
 #[inline]
 pub(super) fn plain_millis(text: &[u8]) -> Option<(i64, &[u8])> {
-    let (seconds, places, rest) = digits(text, 0)?;
-    if !(1..=12).contains(&places) {
-        return None;
-    }
-    let (number, rest) = match rest.strip_prefix(b".") {
-        None => (seconds * 1000, rest),
-        Some(fraction) => match digits(fraction, seconds)? {
-            (number, 1, rest) => (number * 100, rest),
-            (number, 2, rest) => (number * 10, rest),
-            (number, 3, rest) => (number, rest),
-            _ => return None,
-        },
+    let (seconds, rest) = match ten_digits(text) {
+        Some((seconds, rest @ ([b',', ..] | [b'.', ..]))) => (seconds, rest),
+        Some(_) | None => whole(text)?,
     };
-    Some((i64::try_from(number).ok()?, rest))
-}
-
-/// Goes on with a number by the digits that follow: the number, how many digits there were, and the rest. `None` where
-/// it does not fit.
-#[inline]
-fn digits(text: &[u8], start: u64) -> Option<(u64, usize, &[u8])> {
-    let (mut number, mut places, mut rest) = (start, 0, text);
-    loop {
-        let (value, length) = match rest.first_chunk::<8>() {
-            Some(eight) => up_to_eight_digits(u64::from_le_bytes(*eight)),
-            None => {
-                let mut padded = [0; 8];
-                padded.get_mut(..rest.len())?.copy_from_slice(rest);
-                up_to_eight_digits(u64::from_le_bytes(padded))
-            }
-        };
-        number = number.checked_mul(*TENS.get(length)?)?.checked_add(value)?;
-        (places, rest) = (places + length, rest.get(length..)?);
-        if length < 8 {
-            return Some((number, places, rest));
+    let seconds = i64::try_from(seconds).ok().filter(|seconds| *seconds < SECONDS_END)?;
+    let [b'.', fraction @ ..] = rest else { return Some((seconds * 1000, rest)) };
+    let (mut millis, mut unit, mut rest) = (seconds * 1000, 1000, fraction);
+    while let [digit @ b'0'..=b'9', after @ ..] = rest {
+        unit /= 10;
+        millis += i64::from(digit - b'0') * unit;
+        rest = after;
+        if unit == 0 {
+            return None;
         }
     }
+    (unit < 1000).then_some((millis, rest))
 }
 
-/// The number that the digits at the start of eight bytes spell, and how many there are. See D. Lemire, "Quickly
-/// parsing eight digits" (2018), for the three multiplications.
+/// Times from here on are left to others.
+const SECONDS_END: i64 = 1_000_000_000_000;
+
+/// Digits that certainly fit into 64 bits.
+const DIGITS_MAX: usize = 19;
+
+/// The number that at least one digit spells. Digit by digit: how many there are is much the same from sample to sample,
+/// which a processor foresees, and it need not wait for the count before it goes on behind.
 #[inline]
-fn up_to_eight_digits(bytes: u64) -> (u64, usize) {
-    const LOW_BITS: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    // A digit becomes its value, any other byte ten or more.
-    let values = bytes ^ u64::from_le_bytes([b'0'; 8]);
-    let above_nine = ((values & LOW_BITS) + u64::from_le_bytes([0x80 - 10; 8])) | values;
-    let length = (above_nine & !LOW_BITS).trailing_zeros() / 8;
+fn whole(text: &[u8]) -> Option<(u64, &[u8])> {
+    let (mut number, mut rest) = (0_u64, text);
+    while let [digit @ b'0'..=b'9', after @ ..] = rest {
+        number = number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+        rest = after;
+    }
+    (1..=DIGITS_MAX).contains(&(text.len() - rest.len())).then_some((number, rest))
+}
+
+/// Ten digits: seconds of the years 2001 to 2286.
+#[inline]
+fn ten_digits(text: &[u8]) -> Option<(u64, &[u8])> {
+    let (eight, rest) = text.split_first_chunk::<8>()?;
+    let [ninth @ b'0'..=b'9', tenth @ b'0'..=b'9', rest @ ..] = rest else { return None };
+    let values = digit_values(*eight);
+    let last = u64::from(ninth - b'0') * 10 + u64::from(tenth - b'0');
+    (not_digits(values) == 0).then(|| (number_of(values) * 100 + last, rest))
+}
+
+/// Goes on with a number by the digits after its point: the number, how many digits there were, at least one, and the
+/// rest.
+#[inline]
+fn fraction_digits(text: &[u8], whole: u64) -> Option<(u64, usize, &[u8])> {
+    let values = digit_values(*text.first_chunk::<8>()?);
+    let others = not_digits(values);
+    if others != 0 {
+        let (value, places) = leading(values, others);
+        let number = shifted(whole, places, value)?;
+        return (places > 0).then_some((number, places, text.get(places..)?));
+    }
+    // Of 15 to 17 digits, as most quotients have, none can foresee how many: both parts are read in any case.
+    let (second, third) = text.get(8..)?.first_chunk::<16>()?.split_at(8);
+    let (second, third) = (digit_values(*second.first_chunk()?), digit_values(*third.first_chunk()?));
+    let (second_value, second_places) = leading(second, not_digits(second));
+    let third_others = if second_places == 8 { not_digits(third) } else { FIRST_BYTE_HIGH };
+    let (third_value, third_places) = leading(third, third_others);
+    let number = shifted(whole, 8, number_of(values))?;
+    let number = shifted(number, second_places, second_value)?;
+    let number = shifted(number, third_places, third_value)?;
+    let places = 8 + second_places + third_places;
+    (places < 24).then_some((number, places, text.get(places..)?))
+}
+
+#[inline]
+fn shifted(number: u64, places: usize, value: u64) -> Option<u64> {
+    number.checked_mul(*TENS.get(places)?)?.checked_add(value)
+}
+
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+const FIRST_BYTE_HIGH: u64 = 0x80;
+
+/// Eight bytes, the first one lowest: a digit becomes its value, any other byte ten or more.
+#[inline]
+fn digit_values(bytes: [u8; 8]) -> u64 {
+    u64::from_le_bytes(bytes) ^ u64::from_le_bytes([b'0'; 8])
+}
+
+/// The high bit of each byte that is no digit's value.
+#[inline]
+fn not_digits(values: u64) -> u64 {
+    (((values & !HIGH_BITS) + u64::from_le_bytes([0x80 - 10; 8])) | values) & HIGH_BITS
+}
+
+/// The number that the digits before the first other byte spell, and how many there are.
+#[inline]
+fn leading(values: u64, others: u64) -> (u64, usize) {
+    let length = others.trailing_zeros() / 8;
     // The first digit stands lowest: what is missing of eight becomes zeros before it.
-    let values = values.checked_shl(64 - 8 * length).unwrap_or(0);
+    (number_of(values.checked_shl(64 - 8 * length).unwrap_or(0)), length as usize)
+}
+
+/// The number that the values of eight digits make. See D. Lemire, "Quickly parsing eight digits" (2018).
+#[inline]
+fn number_of(values: u64) -> u64 {
     let pairs = values.wrapping_mul(10).wrapping_add(values >> 8);
     let (outer, inner) = (pairs & 0x0000_00ff_0000_00ff, (pairs >> 16) & 0x0000_00ff_0000_00ff);
     let outer = outer.wrapping_mul(0x000f_4240_0000_0064);
     let inner = inner.wrapping_mul(0x0000_2710_0000_0001);
-    (outer.wrapping_add(inner) >> 32, length as usize)
+    outer.wrapping_add(inner) >> 32
 }
 
-const TENS: [u64; 9] = {
-    let mut tens = [1; 9];
-    let mut place = 1;
-    while place < tens.len() {
-        tens[place] = tens[place - 1] * 10;
-        place += 1;
-    }
-    tens
-};
+const TENS: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
 
 /// Decimal places up to which a power of five fits into 63 bits.
 const PLACES_MAX: usize = 27;
 
-/// A whole number over a power of ten, which is not one, rounded to the nearest, the even one of two.
+/// A whole number over a power of ten, rounded to the nearest, the even one of two. `None` above 27 places, and where
+/// it takes a longer calculation.
 ///
-/// Where both are exact in floating point, so is the rounding of their quotient. Otherwise a product with the
-/// reciprocal of the power of five, cut to 64 bits, holds the quotient between two bounds; see D. Lemire, "Number
-/// parsing at a gigabyte per second" (2021), for the idea. Where the bounds would round apart: `None`.
+/// A product with the reciprocal of the power of five, cut to 64 bits, holds the quotient between two bounds; see
+/// D. Lemire, "Number parsing at a gigabyte per second" (2021), for the idea. Where the bounds would round apart, the
+/// quotient of two numbers that floating point holds exactly is rounded as it should be.
 #[inline]
 fn divided(mantissa: u64, places: usize) -> Option<f64> {
-    if places == 0 {
-        return None;
-    }
-    if mantissa < 1 << f64::MANTISSA_DIGITS
-        && let Some(ten) = EXACT_TENS.get(places)
-    {
-        return Some(mantissa as f64 / ten);
-    }
     let (reciprocal, scale) = *RECIPROCALS.get(places)?;
     let zeros = mantissa.leading_zeros();
-    let product = u128::from(mantissa.checked_shl(zeros)?) * u128::from(reciprocal);
+    let product = u128::from(mantissa.checked_shl(zeros).unwrap_or(0)) * u128::from(reciprocal);
     // The true quotient is at least `high` and less than `high + 2`.
     let high = (product >> 64) as u64;
-    let spare = 64 - high.leading_zeros() - f64::MANTISSA_DIGITS;
-    let half = 1 << (spare - 1);
-    let low = high & ((1 << spare) - 1);
-    if low == half || low == half - 1 {
-        return None;
+    // One bit fewer where the product is short of its highest.
+    let spare = 10 + (high >> 63) as u32;
+    let (half, low) = (1 << (spare - 1), high & ((1 << spare) - 1));
+    if low == half || low == half - 1 || mantissa == 0 {
+        return exactly_divided(mantissa, places);
     }
     let rounded = (high >> spare) + u64::from(low > half);
     let exponent = i64::from(spare) + 64 - i64::from(scale) - i64::from(zeros) - places as i64;
     let power = u64::try_from(exponent + 1023).ok()? << 52;
     Some(rounded as f64 * f64::from_bits(power))
+}
+
+#[cold]
+fn exactly_divided(mantissa: u64, places: usize) -> Option<f64> {
+    let is_exact = mantissa < 1 << f64::MANTISSA_DIGITS;
+    EXACT_TENS.get(places).filter(|_| is_exact).map(|ten| mantissa as f64 / ten)
 }
 
 /// Powers of ten that floating point holds exactly.
@@ -153,63 +193,47 @@ mod tests {
 
     use super::*;
 
-    /// Read at all, and to the bit as the standard library does.
-    #[track_caller]
-    fn check(text: &str) {
-        let expected: f64 = text.parse().unwrap();
-        for tail in ["", "\"]", "\"],[1700000015,\"7\"]"] {
-            let spelt = format!("{text}{tail}");
-            let (value, rest) =
-                plain_number(spelt.as_bytes()).unwrap_or_else(|| panic!("{text} is not plain"));
-            assert_eq!((value.to_bits(), rest), (expected.to_bits(), tail.as_bytes()), "{text}");
-        }
+    /// What follows a value, mostly.
+    const TAIL: &str = "\"],[1700000015,\"7.123456\"]";
+
+    /// The bits of a text that is plain, where all of it is read and nothing behind it.
+    fn bits(text: &str) -> Option<u64> {
+        let spelt = format!("{text}{TAIL}");
+        let (value, rest) = plain_number(spelt.as_bytes())?;
+        assert_eq!(rest, TAIL.as_bytes(), "{text}");
+        Some(value.to_bits())
+    }
+
+    fn by_std(text: &str) -> u64 {
+        text.parse::<f64>().unwrap().to_bits()
     }
 
     #[test]
     fn numbers_as_prometheus_spells_them_are_plain() {
-        for text in [
-            "0",
-            "-0",
-            "1",
-            "-1",
-            "42",
-            "0.1",
-            "-0.25",
-            "0.30000000000000004",
-            "12345678",
-            "123456789.5",
-            "0.000001234567890123456",
-            "18446744073709551615",
-            "9007199254740993",
-            "9007199254740992.9",
-            "100.0",
-            "1700000000.123",
-            "0.00000000000000000000000001",
-            "3.141592653589793",
-            "2.718281828459045",
-        ] {
-            check(text);
+        let words = "0 -0 1 -1 42 0.1 -0.25 0.30000000000000004 12345678 123456789.5 0.0 -0.0 100.0 0.5 0.125 \
+                     0.000001234567890123456 9999999999999999999 9007199254740993 9007199254740992.9 1700000000.123 \
+                     0.00000000000000000000001 3.141592653589793 2.718281828459045 123456789012345.6";
+        for text in words.split_whitespace() {
+            assert_eq!(bits(text), Some(by_std(text)), "{text}");
         }
     }
 
     #[test]
     fn what_is_spelt_otherwise_is_left_to_others() {
         for text in ["", "-", ".5", "1.", "+1", "NaN", "+Inf", "x", "18446744073709551616", "1..2", "--1"] {
-            let read = plain_number(text.as_bytes());
-            assert!(read.is_none_or(|(_, rest)| !rest.is_empty()), "{text}: {read:?}");
+            let spelt = format!("{text}{TAIL}");
+            assert_eq!(plain_number(spelt.as_bytes()), None, "{text}");
         }
         // The exponent is seen by whoever expects a quote.
         assert_eq!(plain_number(b"1e5").map(|(_, rest)| rest), Some(&b"e5"[..]));
+        assert_eq!(plain_number(b"0.25"), None, "the text ends");
     }
 
     #[test]
     fn what_lies_halfway_between_two_numbers_is_right_or_left_to_others() {
         for whole in (1_u64 << 53..).step_by(2).take(200) {
             for text in [format!("{}.0", whole + 1), format!("{whole}.9999"), format!("{}.0001", whole + 1)] {
-                let expected: f64 = text.parse().unwrap();
-                if let Some((value, _)) = plain_number(text.as_bytes()) {
-                    assert_eq!(value.to_bits(), expected.to_bits(), "{text}");
-                }
+                assert!(bits(&text).is_none_or(|bits| bits == by_std(&text)), "{text}");
             }
         }
     }
@@ -227,25 +251,21 @@ mod tests {
             let sign = if negative { "-" } else { "" };
             let point = if places == 0 { "" } else { "." };
             let text = format!("{sign}{whole}{point}{fraction}");
-            let expected: f64 = text.parse().unwrap();
-            if let Some((value, rest)) = plain_number(text.as_bytes()) {
-                prop_assert_eq!((value.to_bits(), rest), (expected.to_bits(), &b""[..]), "{}", text);
-            }
+            prop_assert!(bits(&text).is_none_or(|bits| bits == by_std(&text)), "{}", text);
         }
 
         #[test]
         fn the_shortest_spelling_of_any_value_is_read_to_the_bit(value in -1e15_f64..1e15, scale in 0_i32..20) {
             let value = value / 10_f64.powi(scale);
             let text = value.to_string();
-            if let Some((read, rest)) = plain_number(text.as_bytes()) {
-                prop_assert_eq!((read.to_bits(), rest), (value.to_bits(), &b""[..]), "{}", text);
-            }
+            prop_assert!(bits(&text).is_none_or(|bits| bits == value.to_bits()), "{}", text);
         }
 
         #[test]
         fn milliseconds_are_whole(seconds in 0_i64..1_000_000_000_000, ms in 0_i64..1000) {
-            let spelt = format!("{seconds}.{ms:03},");
-            prop_assert_eq!(plain_millis(spelt.as_bytes()), Some((seconds * 1000 + ms, &b","[..])));
+            for (spelt, ms) in [(format!("{seconds}.{ms:03},"), ms), (format!("{seconds},"), 0)] {
+                prop_assert_eq!(plain_millis(spelt.as_bytes()), Some((seconds * 1000 + ms, &b","[..])));
+            }
         }
 
         #[test]
@@ -255,7 +275,8 @@ mod tests {
             let eight = *text.first_chunk::<8>().unwrap();
             let length = eight.iter().take_while(|byte| byte.is_ascii_digit()).count();
             let number = eight[..length].iter().fold(0, |number, byte| number * 10 + u64::from(byte - b'0'));
-            prop_assert_eq!(up_to_eight_digits(u64::from_le_bytes(eight)), (number, length));
+            let values = digit_values(eight);
+            prop_assert_eq!(leading(values, not_digits(values)), (number, length));
         }
     }
 
@@ -267,7 +288,7 @@ mod tests {
         for _ in 0..10_000 {
             mixed = mixed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let text = ((mixed >> 11) as f64 / (1_u64 << 53) as f64).to_string();
-            read += usize::from(plain_number(text.as_bytes()).is_some());
+            read += usize::from(bits(&text).is_some());
         }
         assert!(read > 9_900, "{read} of 10000");
     }
