@@ -1,6 +1,7 @@
 //! What may be written after `portent`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -36,7 +37,7 @@ pub(super) enum Command {
     Run(RunArgs),
     /// See it work: five services with known faults, the agent beside them, and a score card
     Demo(DemoArgs),
-    /// Check a file before it is used
+    /// Check a config before it is used, or a running agent
     #[command(subcommand)]
     Check(CheckCommand),
     /// Run a recording through the whole pipeline in virtual time and print an incident a line as JSON
@@ -138,6 +139,21 @@ pub(super) enum CheckCommand {
         /// The config file
         file: PathBuf,
     },
+    /// Ask a running agent whether it lives; exit 1 where it does not
+    Healthy(ProbeArgs),
+    /// Ask a running agent whether it is ready; exit 1 where it is not
+    Ready(ProbeArgs),
+}
+
+/// Which agent is asked, and for how long.
+#[derive(Debug, Args)]
+pub(super) struct ProbeArgs {
+    /// The agent's URL, with its route prefix where it has one; demo-service answers too
+    #[arg(long, default_value = "http://127.0.0.1:9098", value_name = "URL")]
+    pub(super) url: String,
+    /// How long the answer may take in all
+    #[arg(long, default_value = "3s", value_name = "DURATION", value_parser = super::probe::timeout)]
+    pub(super) timeout: Duration,
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod probe;
 mod reference;
 mod replay;
 mod run;

@@ -9,7 +9,7 @@ use clap::Parser as _;
 use tracing::info;
 
 use super::args::{CheckCommand, Cli, Command, DemoArgs, Output, RunArgs};
-use super::{check, reference, replay};
+use super::{check, probe, reference, replay};
 use crate::app::App;
 use crate::runtime::Clock;
 use crate::{config, demo, telemetry};
@@ -31,6 +31,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => block_on(run_agent(args)),
         Command::Demo(args) => block_on(run_demo(args)),
         Command::Check(CheckCommand::Config { file }) => check::check_config(&file),
+        Command::Check(CheckCommand::Healthy(args)) => block_on(probe::probe(probe::Probe::Healthy, args)),
+        Command::Check(CheckCommand::Ready(args)) => block_on(probe::probe(probe::Probe::Ready, args)),
         Command::Replay(args) => replay::replay(&args),
         Command::Reference { what } => reference::print(what),
     }
