@@ -1,5 +1,4 @@
 //! The binary, started as `docker-compose.yml` starts it.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};

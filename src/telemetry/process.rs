@@ -113,7 +113,8 @@ fn read() -> Option<Reading> {
     None
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
     use crate::telemetry::Registry;
