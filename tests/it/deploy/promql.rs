@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use portent::runtime::metrics_reference;
 use promql_parser::parser::{self, Expr};
 use promql_parser::util::{ExprVisitor, walk_expr};
+
+use super::shipped::portent;
 
 /// Asked for where the agent exports it, which only one that reloads its config does.
 pub(crate) const OF_RELOADS: &str = "portent_config_last_reload_successful";
@@ -38,7 +39,8 @@ pub(crate) fn metrics_of(expression: &str) -> BTreeSet<String> {
 
 /// The agent's own metrics: the names under which its series are stored.
 pub(crate) fn catalogue() -> BTreeSet<String> {
-    let reference = metrics_reference();
+    let output = portent(&["reference".to_owned(), "metrics".to_owned()]);
+    let reference = String::from_utf8(output.stdout).unwrap();
     let rows = reference.lines().filter_map(|line| line.strip_prefix("| `"));
     let mut names = BTreeSet::from([OF_RELOADS.to_owned()]);
     for row in rows {
