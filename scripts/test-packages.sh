@@ -10,6 +10,9 @@ set -euo pipefail
 REQUIRED=(
     prometheus:prometheus
     prometheus:promtool
+    prometheus-alertmanager:prometheus-alertmanager
+    prometheus-alertmanager:amtool
+    systemd:systemd-analyze
 )
 
 missing_packages() {

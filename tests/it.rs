@@ -14,6 +14,7 @@
 
 mod it {
     pub(crate) mod command_line;
+    pub(crate) mod deploy;
     pub(crate) mod history;
     pub(crate) mod kill;
     pub(crate) mod llm;

@@ -48,7 +48,7 @@ pub(super) enum Command {
     /// what it costs beside it. It only reads, within a budget of requests, bytes and time. Exit 1 where nothing is
     /// recognised: the config then says what was looked for.
     Init(InitArgs),
-    /// Check a file before it is used
+    /// Check a config before it is used, or a running agent
     #[command(subcommand)]
     Check(CheckCommand),
     /// Run a recording through the whole pipeline in virtual time and print an incident a line as JSON
@@ -153,6 +153,21 @@ pub(super) enum Output {
 pub(super) enum CheckCommand {
     /// Check a config: every mistake at once, each with its line, the value seen and a way out; exit 1 where there is one
     Config(CheckConfigArgs),
+    /// Ask a running agent whether it lives; exit 1 where it does not
+    Healthy(ProbeArgs),
+    /// Ask a running agent whether it is ready; exit 1 where it is not
+    Ready(ProbeArgs),
+}
+
+/// Which agent is asked, and for how long.
+#[derive(Debug, Args)]
+pub(super) struct ProbeArgs {
+    /// The agent's URL, with its route prefix where it has one; demo-service answers too
+    #[arg(long, default_value = "http://127.0.0.1:9098", value_name = "URL")]
+    pub(super) url: String,
+    /// How long the answer may take in all
+    #[arg(long, default_value = "3s", value_name = "DURATION", value_parser = super::probe::timeout)]
+    pub(super) timeout: Duration,
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@ mod incident_text;
 mod key;
 mod init;
 mod live;
+mod probe;
 mod reference;
 mod replay;
 mod run;

@@ -1,6 +1,7 @@
 //! Logs and the registry of the agent's own metrics.
 
 mod logging;
+mod process;
 mod registry;
 mod settings;
 

@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{self, Metric};
+
+use super::process::{self, Process};
 
 /// The media type of what [`Registry::encode`] gives: OpenMetrics text, which Prometheus has scraped since 2.5.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -17,6 +19,8 @@ const PREFIX: &str = "portent";
 /// The metrics of one agent. There is no global one: two agents in a process do not meet.
 pub struct Registry {
     inner: registry::Registry,
+    /// What every program exports, under the names that it has everywhere.
+    process: registry::Registry,
     catalogue: Vec<Described>,
 }
 
@@ -29,9 +33,20 @@ struct Described {
 }
 
 impl Registry {
-    /// Starts with `portent_build_info` alone.
+    /// Starts with `portent_build_info` and what every program tells about its process.
     pub fn new() -> Self {
-        let mut registry = Self { inner: registry::Registry::with_prefix(PREFIX), catalogue: Vec::new() };
+        let mut registry = Self {
+            inner: registry::Registry::with_prefix(PREFIX),
+            process: registry::Registry::default(),
+            catalogue: Vec::new(),
+        };
+        registry.process.register_collector(Box::new(Process));
+        registry.catalogue.extend(process::METRICS.iter().map(|metric| Described {
+            name: metric.full_name.to_owned(),
+            kind: type_name(metric.kind),
+            labels: &[],
+            help: metric.help,
+        }));
         let version = vec![("version", Cow::Borrowed(env!("CARGO_PKG_VERSION")))];
         registry.register_family("build", &["version"], "The build that is running", Info::new(version));
         registry
@@ -71,7 +86,9 @@ impl Registry {
     pub fn encode(&self) -> String {
         let mut text = String::new();
         // Writing to a `String` cannot fail; our metrics write nothing else.
-        let _ = encode(&mut text, &self.inner);
+        let _ = encode_registry(&mut text, &self.inner)
+            .and_then(|()| encode_registry(&mut text, &self.process))
+            .and_then(|()| encode_eof(&mut text));
         text
     }
 
@@ -175,8 +192,14 @@ mod tests {
         let family = Family::<Vec<(String, String)>, Counter>::default();
         registry.register_family("query_failures", &["signal"], "Queries that failed", family);
         assert!(!registry.encode().contains("query_failures"));
+        let ours: Vec<String> = registry
+            .reference()
+            .lines()
+            .filter(|row| !row.contains("process_"))
+            .map(|row| format!("{row}\n"))
+            .collect();
         assert_eq!(
-            registry.reference(),
+            ours.concat(),
             "| metric | type | labels | what it tells |\n\
              | --- | --- | --- | --- |\n\
              | `portent_build_info` | info | `version` | The build that is running. |\n\

@@ -16,8 +16,10 @@ use crate::source::Backend;
 use crate::time::Timestamp;
 
 impl Metrics {
-    /// Begins a signal's series: an alert on what never happened needs a value to look at.
+    /// Begins a signal's series: an alert on what never happened needs a value to look at, and `increase` sees the first
+    /// of its kind only where there was a zero before.
     pub(in crate::runtime) fn begun(&self, signal: &SignalName, now: Timestamp) {
+        self.anomalies.get_or_create(&by(signal)).inc_by(0);
         self.last_success.get_or_create(&by(signal)).set(now.as_seconds());
         self.missed.get_or_create(&by(signal)).inc_by(0);
         self.source_degraded.get_or_create(&by(signal)).set(0);
@@ -133,6 +135,7 @@ impl Metrics {
             let open = engine.open_incidents().filter(|incident| incident.assessment.severity == severity);
             let label = BySeverity { severity: severity.as_str().to_owned() };
             self.incidents_open.get_or_create(&label).set(open.count() as i64);
+            self.incidents_opened.get_or_create(&label).inc_by(0);
         }
         for phase in ["detected", "analyzing", "diagnosed"] {
             let inside = engine.open_incidents().filter(|incident| incident.phase.as_str() == phase);

@@ -1,0 +1,162 @@
+//! `portent check healthy|ready`: asks a running agent, for a container's or an orchestrator's probe that has no curl.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::args::ProbeArgs;
+use crate::time::parse_duration;
+
+/// The bytes of an answer that are read: a probe says a sentence, whatever else stands at the address.
+const ANSWER_BYTES_MAX: usize = 4096;
+/// The characters of an answer that are repeated.
+const SHOWN_MAX: usize = 300;
+/// The longest wait; a probe that waits longer is none.
+const TIMEOUT_MAX: Duration = Duration::from_secs(600);
+
+/// What is asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Probe {
+    Healthy,
+    Ready,
+}
+
+impl Probe {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Healthy => "/-/healthy",
+            Self::Ready => "/-/ready",
+        }
+    }
+}
+
+/// Asks once and prints what was answered: exit code 0 where the answer is yes, 1 for everything else.
+pub(super) async fn probe(probe: Probe, args: ProbeArgs) -> anyhow::Result<ExitCode> {
+    let url = format!("{}{}", args.url.trim_end_matches('/'), probe.path());
+    match ask(&url, args.timeout).await {
+        Ok(said) => {
+            writeln!(std::io::stdout(), "{said}")?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(because) => {
+            writeln!(std::io::stderr(), "portent: {url}: {because}")?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// The first line of a good answer, or why there is none.
+async fn ask(url: &str, timeout: Duration) -> Result<String, String> {
+    // The agent itself is asked: a proxy or a redirect would answer for somebody else.
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(timeout)
+        .build()
+        .map_err(|error| causes(&error))?;
+    let mut answer = client.get(url).send().await.map_err(|error| failure(&error, timeout))?;
+    let mut body = Vec::new();
+    while body.len() < ANSWER_BYTES_MAX {
+        match answer.chunk().await.map_err(|error| failure(&error, timeout))? {
+            Some(chunk) => body.extend_from_slice(&chunk),
+            None => break,
+        }
+    }
+    let text = String::from_utf8_lossy(&body);
+    let said: String =
+        text.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).take(SHOWN_MAX).collect();
+    match answer.status() {
+        reqwest::StatusCode::OK => Ok(said),
+        status => Err(format!("answered {status}: {said}")),
+    }
+}
+
+fn failure(error: &reqwest::Error, timeout: Duration) -> String {
+    match error.is_timeout() {
+        true => format!("no answer within {timeout:?}; give --timeout a longer time if that is expected"),
+        false => causes(error),
+    }
+}
+
+/// An error with everything below it; reqwest's own text stops at "error sending request".
+fn causes(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut below = std::error::Error::source(error);
+    while let Some(cause) = below {
+        text = format!("{text}: {cause}");
+        below = cause.source();
+    }
+    text
+}
+
+/// Reads `--timeout`.
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(span) if !span.is_zero() && span <= TIMEOUT_MAX => Ok(span),
+        Ok(_) => Err("give a duration above 0s, 10m at most".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::http::StatusCode;
+    use axum::response::Redirect;
+    use axum::routing::get;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// An address where these routes are served until the test ends.
+    #[expect(clippy::disallowed_methods, reason = "the task ends with the test's runtime")]
+    async fn served(router: Router) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        url
+    }
+
+    #[tokio::test]
+    async fn a_yes_is_repeated_and_a_no_comes_with_its_reason() {
+        let not_ready = get(async || (StatusCode::SERVICE_UNAVAILABLE, "not ready: it has just started\n"));
+        let healthy = get(async || "it is healthy\nsecond line\n");
+        let url = served(Router::new().route("/yes", healthy).route("/no", not_ready)).await;
+        assert_eq!(ask(&format!("{url}/yes"), LONG).await, Ok("it is healthy".to_owned()));
+        let no = ask(&format!("{url}/no"), LONG).await.unwrap_err();
+        assert!(no.contains("503") && no.contains("it has just started"), "{no}");
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_no_yes() {
+        let router = Router::new()
+            .route("/", get(async || Redirect::temporary("/else")))
+            .route("/else", get(async || "yes"));
+        let no = ask(&served(router).await, LONG).await.unwrap_err();
+        assert!(no.contains("307"), "{no}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_never_comes_is_waited_for_no_longer_than_told() {
+        let url = served(Router::new().route("/", get(std::future::pending::<&str>))).await;
+        let no = ask(&url, Duration::from_millis(50)).await.unwrap_err();
+        assert!(no.contains("no answer within 50ms"), "{no}");
+    }
+
+    #[tokio::test]
+    async fn an_endless_answer_is_read_in_part() {
+        let endless = get(async || "x".repeat(1 << 20));
+        let said = ask(&served(Router::new().route("/", endless)).await, LONG).await.unwrap();
+        assert_eq!(said.len(), SHOWN_MAX);
+    }
+
+    #[test]
+    fn a_timeout_is_a_duration_within_its_bounds() {
+        assert_eq!(timeout("3s"), Ok(Duration::from_secs(3)));
+        for text in ["0s", "11m", "3", "soon", ""] {
+            assert!(timeout(text).is_err(), "{text}");
+        }
+    }
+}
