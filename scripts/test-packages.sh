@@ -10,6 +10,9 @@ set -euo pipefail
 REQUIRED=(
     prometheus:prometheus
     prometheus:promtool
+    victoria-metrics:victoria-metrics
+    nginx:/usr/sbin/nginx
+    openssl:openssl
 )
 
 missing_packages() {

@@ -13,11 +13,14 @@
 )]
 
 mod it {
+    pub(crate) mod backends;
     pub(crate) mod command_line;
     pub(crate) mod history;
     pub(crate) mod kill;
     pub(crate) mod llm;
     pub(crate) mod outage;
     pub(crate) mod prometheus;
+    pub(crate) mod proxy;
     pub(crate) mod support;
+    pub(crate) mod victoria;
 }

@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod observe;
+mod source_info;
 
 pub use self::catalogue::metrics_reference;
 pub(super) use self::catalogue::{Metrics, tell_config};
