@@ -13,6 +13,9 @@ REQUIRED=(
     prometheus-alertmanager:prometheus-alertmanager
     prometheus-alertmanager:amtool
     systemd:systemd-analyze
+    victoria-metrics:victoria-metrics
+    nginx:/usr/sbin/nginx
+    openssl:openssl
 )
 
 missing_packages() {

@@ -13,6 +13,7 @@
 )]
 
 mod it {
+    pub(crate) mod backends;
     pub(crate) mod command_line;
     pub(crate) mod deploy;
     pub(crate) mod history;
@@ -22,5 +23,7 @@ mod it {
     pub(crate) mod prometheus;
     pub(crate) mod reload;
     pub(crate) mod stop;
+    pub(crate) mod proxy;
     pub(crate) mod support;
+    pub(crate) mod victoria;
 }

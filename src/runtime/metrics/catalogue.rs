@@ -9,6 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
 use super::config::ConfigMetrics;
+use super::source_info::SourceInfo;
 use crate::telemetry::Registry;
 use crate::time::Timestamp;
 
@@ -43,12 +44,6 @@ pub(super) struct ByDirection {
     pub(super) direction: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct ByBackend {
-    pub(super) kind: String,
-    pub(super) version: String,
-}
-
 const SIGNAL: &[&str] = &["signal"];
 const FAILURE: &[&str] = &["signal", "kind"];
 const SEVERITY: &[&str] = &["severity"];
@@ -75,7 +70,7 @@ pub fn metrics_reference(others: impl FnOnce(&mut Registry)) -> String {
 pub(in crate::runtime) struct Metrics {
     pub(super) query_seconds: Family<BySignal, Histogram, fn() -> Histogram>,
     pub(super) query_failures: Family<ByFailure, Counter>,
-    pub(super) source_info: Family<ByBackend, Gauge>,
+    pub(super) source_info: SourceInfo,
     pub(super) missed: Family<BySignal, Counter>,
     pub(super) last_success: Family<BySignal, Float>,
     pub(super) judged_through: Family<BySignal, Float>,
@@ -118,7 +113,7 @@ impl Metrics {
         let metrics = Self {
             query_seconds: Family::new_with_constructor(query_buckets),
             query_failures: Family::default(),
-            source_info: Family::default(),
+            source_info: SourceInfo::default(),
             missed: Family::default(),
             last_success: Family::default(),
             judged_through: Family::default(),
@@ -174,9 +169,9 @@ impl Metrics {
             self.query_failures.clone(),
         );
         to.register_family(
-            "source_info",
+            "source",
             &["kind", "version"],
-            "1 for the backend that answers, once it is known which it is; an empty version is one that it does not tell",
+            "Which backend answers, once that is known; an empty version is one that it does not tell",
             self.source_info.clone(),
         );
         to.register_family(

@@ -3,6 +3,7 @@
 mod catalogue;
 mod config;
 mod observe;
+mod source_info;
 
 pub(super) use self::catalogue::Metrics;
 pub use self::catalogue::metrics_reference;

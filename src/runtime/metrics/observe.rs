@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 
-use super::catalogue::{ByBackend, ByDirection, ByFailure, ByPhase, ByReason, BySeverity, BySignal, Metrics};
+use super::catalogue::{ByDirection, ByFailure, ByPhase, ByReason, BySeverity, BySignal, Metrics};
 use crate::detect::Tally;
 use crate::engine::{Engine, Event};
 use crate::incident;
@@ -35,13 +35,7 @@ impl Metrics {
 
     /// Tells which backend answers; of one that was replaced nothing stays.
     pub(in crate::runtime) fn source(&self, backend: Option<&Backend>) {
-        let Some(Backend { kind, version }) = backend else { return };
-        let version = version.clone().unwrap_or_default();
-        let label = ByBackend { kind: kind.as_str().to_owned(), version };
-        if self.source_info.get(&label).is_none() {
-            self.source_info.clear();
-        }
-        self.source_info.get_or_create(&label).set(1);
+        self.source_info.tell(backend);
     }
 
     pub(in crate::runtime) fn failed(&self, signal: &SignalName, kind: &str) {

@@ -1,5 +1,7 @@
 //! The client over real HTTP: what it sends, and what it makes of each answer.
 
+mod identity;
+
 use std::time::Duration;
 
 use reqwest::Url;
