@@ -10,6 +10,8 @@ set -euo pipefail
 REQUIRED=(
     prometheus:prometheus
     prometheus:promtool
+    prometheus-node-exporter:prometheus-node-exporter
+    victoria-metrics:victoria-metrics
 )
 
 missing_packages() {

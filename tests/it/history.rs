@@ -46,13 +46,13 @@ query = 'sum by (service) (process_resident_memory_bytes)'
 
 /// A demo-service whose clock is set by hand until it is let go: its counters run on from history into the present, as
 /// those of a service do that did not restart.
-struct Past {
-    demo: Demo,
+pub(crate) struct Past {
+    pub(crate) demo: Demo,
     time_ms: Arc<AtomicI64>,
 }
 
 impl Past {
-    async fn start(world: &World, from_ms: i64) -> Self {
+    pub(crate) async fn start(world: &World, from_ms: i64) -> Self {
         let time_ms = Arc::new(AtomicI64::new(from_ms));
         let shown = Arc::clone(&time_ms);
         let clock = move || match shown.load(Ordering::SeqCst) {
@@ -63,7 +63,7 @@ impl Past {
     }
 
     /// Scrapes it at every step up to now, by its own exposition, and lets its clock go.
-    async fn scrapes(&self, step_ms: i64) -> String {
+    pub(crate) async fn scrapes(&self, step_ms: i64) -> String {
         let client = reqwest::Client::new();
         let target = self.demo.address.to_string();
         let mut text = String::new();
