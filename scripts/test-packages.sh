@@ -16,6 +16,7 @@ REQUIRED=(
     victoria-metrics:victoria-metrics
     nginx:/usr/sbin/nginx
     openssl:openssl
+    prometheus-node-exporter:prometheus-node-exporter
 )
 
 missing_packages() {

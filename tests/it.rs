@@ -16,7 +16,9 @@ mod it {
     pub(crate) mod backends;
     pub(crate) mod command_line;
     pub(crate) mod deploy;
+    pub(crate) mod conventions;
     pub(crate) mod history;
+    pub(crate) mod init;
     pub(crate) mod kill;
     pub(crate) mod llm;
     pub(crate) mod outage;

@@ -176,14 +176,17 @@ impl Look<'_> {
         if !found.fits(&labels) {
             return Ok(Err("its labels are others than expected"));
         }
-        let without = draft.without(found, &labels);
-        let selector = found.selector(&without);
-        let candidates = candidates(found.convention().services, &labels);
-        let points = self.source.instant(&measure_query(&selector, &candidates), self.clock.now()).await;
-        let points = self.count(points)?;
-        let Some(seen) = Sighting::of(found, &labels, &candidates, &points) else {
-            return Ok(Err("nothing of it is there now that is not watched already"));
+        let Some(mut seen) = self.measured(found, &labels, &found.selector("")).await? else {
+            return Ok(Err("it has no series now that a label tells apart"));
         };
+        let without = draft.without(found, &seen);
+        let selector = found.selector(&without);
+        if !without.is_empty() {
+            match self.measured(found, &labels, &selector).await? {
+                Some(rest) => seen = rest,
+                None => return Ok(Err("its services are watched already")),
+            }
+        }
         let pace = self.interval(&selector).await?.map(Pace::of);
         let help = match found.prefix.is_empty() {
             true => String::new(),
@@ -191,6 +194,18 @@ impl Look<'_> {
             false => self.help(&found.anchor()).await,
         };
         Ok(Ok(Sighting { pace, without, help, ..seen }))
+    }
+
+    /// What names the services of a selector's series.
+    async fn measured(
+        &mut self,
+        found: &Found,
+        labels: &BTreeSet<String>,
+        selector: &str,
+    ) -> Result<Option<Sighting>, SourceError> {
+        let candidates = candidates(found.convention().services, labels);
+        let points = self.source.instant(&measure_query(selector, &candidates), self.clock.now()).await;
+        Ok(Sighting::of(found, labels, &candidates, &self.count(points)?))
     }
 
     async fn help(&mut self, metric: &str) -> String {

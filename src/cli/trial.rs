@@ -15,6 +15,8 @@ pub(super) async fn run(
     signal: &Signal,
     clock: &Clock,
 ) -> Result<Trial, SourceError> {
+    // The turns of both requests are waited for here, so that the time below is the query's alone.
+    clock.sleep(Duration::from_secs(2) / settings.requests_per_second.max(1)).await;
     let query = &signal.query;
     let now = clock.now();
     let points = signal.interval.as_millis().div_ceil(query.step.as_millis().max(1));

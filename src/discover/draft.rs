@@ -1,6 +1,7 @@
 //! What is watched of all that was found: few signals, none twice.
 
 use std::collections::BTreeSet;
+use std::iter;
 
 use super::convention::Found;
 use super::proposal::{Proposal, Sighting};
@@ -93,16 +94,23 @@ impl Draft {
         });
     }
 
-    /// Matchers that leave out the series whose services are watched by one of the same signals already; empty where
-    /// there are none. `labels` are those that the convention's metric has.
-    pub fn without(&self, found: &Found, labels: &BTreeSet<String>) -> String {
+    /// Matchers that leave out the series whose services are watched by one of the same signals already: where another
+    /// convention watches by a label that this one's metric has, all of its values there. Empty where there are none.
+    pub fn without(&self, found: &Found, seen: &Sighting) -> String {
         let signals = found.convention().signals;
-        let same = self.watched().filter(|entry| {
-            signals.iter().any(|template| family(template.name) == family(&entry.proposal.name))
-        });
-        let by: BTreeSet<&str> = same.map(|entry| entry.proposal.service.as_str()).collect();
-        let telling = by.iter().filter(|label| labels.contains(**label) && !OF_TARGETS.contains(label));
-        telling.map(|label| format!("{label}=\"\"")).collect::<Vec<_>>().join(",")
+        let mut labels = BTreeSet::new();
+        for entry in self.watched() {
+            let (label, name) = (entry.proposal.service.as_str(), &entry.proposal.name);
+            let is_same = signals.iter().any(|template| family(template.name) == family(name));
+            let measured = iter::once(&seen.service.chosen).chain(&seen.service.others);
+            let here =
+                measured.filter(|measured| measured.candidate == label).map(|measured| measured.values).max();
+            let watches_all = here.is_some_and(|values| values <= entry.trial.services.len() as u64);
+            if is_same && watches_all && !OF_TARGETS.contains(&label) && !label.contains('/') {
+                labels.insert(label);
+            }
+        }
+        labels.iter().map(|label| format!("{label}=\"\"")).collect::<Vec<_>>().join(",")
     }
 
     /// Whether a proposal says anything that its own convention does not say yet: a mean is no news beside a quantile.

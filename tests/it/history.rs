@@ -47,7 +47,7 @@ query = 'sum by (service) (process_resident_memory_bytes)'
 /// A demo-service whose clock is set by hand until it is let go: its counters run on from history into the present, as
 /// those of a service do that did not restart.
 pub(crate) struct Past {
-    demo: Demo,
+    pub(crate) demo: Demo,
     time_ms: Arc<AtomicI64>,
 }
 

@@ -15,6 +15,16 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// Makes blocks of `openmetrics`, starts, and waits until it is ready. It scrapes `target` every `scrape_s` seconds.
     pub(crate) async fn start(folder: &Path, openmetrics: Option<&str>, target: &str, scrape_s: u32) -> Self {
+        Self::scraping(folder, openmetrics, &[("demo", target)], scrape_s).await
+    }
+
+    /// As [`Prometheus::start`], with a job for each target; the target `self` is its own.
+    pub(crate) async fn scraping(
+        folder: &Path,
+        openmetrics: Option<&str>,
+        jobs: &[(&str, &str)],
+        scrape_s: u32,
+    ) -> Self {
         let data = folder.join("prometheus");
         std::fs::create_dir_all(&data).unwrap();
         if let Some(text) = openmetrics {
@@ -27,16 +37,26 @@ impl Prometheus {
                 .unwrap();
             assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         }
+        let port = free_port();
+        let own = format!("127.0.0.1:{port}");
+        let jobs: Vec<String> = jobs
+            .iter()
+            .map(|(job, target)| {
+                let target = if *target == "self" { own.as_str() } else { target };
+                format!(
+                    "{{job_name: {job}, honor_labels: true, static_configs: [{{targets: ['{target}']}}]}}"
+                )
+            })
+            .collect();
         let config = folder.join("prometheus.yml");
         std::fs::write(
             &config,
             format!(
-                "global: {{scrape_interval: {scrape_s}s, scrape_timeout: {scrape_s}s}}\n\
-                 scrape_configs: [{{job_name: demo, honor_labels: true, static_configs: [{{targets: ['{target}']}}]}}]\n"
+                "global: {{scrape_interval: {scrape_s}s, scrape_timeout: {scrape_s}s}}\nscrape_configs: [{}]\n",
+                jobs.join(", ")
             ),
         )
         .unwrap();
-        let port = free_port();
         let process = Process::start(
             Command::new("prometheus")
                 .arg(format!("--config.file={}", config.display()))
