@@ -107,14 +107,14 @@ fn push_time(text: &mut String, at_ms: i64) {
 
 fn push_value(text: &mut String, values: Values, nth: usize, at_ms: i64) {
     let noise = noise(nth as u64, at_ms as u64);
-    // Rust spells the shortest digits that read back to the same number; so does Go, with an exponent below 1e-6.
+    // Rust spells the shortest digits that read back to the same number; so does Go, with an exponent of two digits below 1e-6.
     let _ = match (values, nth % 4) {
         (Values::Long, _) | (Values::Mixed, 0) => write!(text, "{}", 0.9 + 0.2 * noise),
         (Values::Short, _) | (Values::Mixed, 1) => {
             write!(text, "{}", (90_000.0 + 20_000.0 * noise).round() / 1000.0)
         }
         (Values::Whole, _) | (Values::Mixed, 2) => write!(text, "{:.0}", 9_000_000.0 + 2_000_000.0 * noise),
-        (Values::Mixed, _) => write!(text, "{:e}", 9e-8 + 2e-8 * noise),
+        (Values::Mixed, _) => write!(text, "{}", format!("{:e}", 9e-8 + 2e-8 * noise).replace("e-", "e-0")),
     };
 }
 
