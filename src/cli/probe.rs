@@ -100,57 +100,7 @@ pub(super) fn timeout(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use axum::Router;
-    use axum::http::StatusCode;
-    use axum::response::Redirect;
-    use axum::routing::get;
-    use tokio::net::TcpListener;
-
     use super::*;
-
-    const LONG: Duration = Duration::from_secs(60);
-
-    /// An address where these routes are served until the test ends.
-    #[expect(clippy::disallowed_methods, reason = "the task ends with the test's runtime")]
-    async fn served(router: Router) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        url
-    }
-
-    #[tokio::test]
-    async fn a_yes_is_repeated_and_a_no_comes_with_its_reason() {
-        let not_ready = get(async || (StatusCode::SERVICE_UNAVAILABLE, "not ready: it has just started\n"));
-        let healthy = get(async || "it is healthy\nsecond line\n");
-        let url = served(Router::new().route("/yes", healthy).route("/no", not_ready)).await;
-        assert_eq!(ask(&format!("{url}/yes"), LONG).await, Ok("it is healthy".to_owned()));
-        let no = ask(&format!("{url}/no"), LONG).await.unwrap_err();
-        assert!(no.contains("503") && no.contains("it has just started"), "{no}");
-    }
-
-    #[tokio::test]
-    async fn a_redirect_is_no_yes() {
-        let router = Router::new()
-            .route("/", get(async || Redirect::temporary("/else")))
-            .route("/else", get(async || "yes"));
-        let no = ask(&served(router).await, LONG).await.unwrap_err();
-        assert!(no.contains("307"), "{no}");
-    }
-
-    #[tokio::test]
-    async fn an_answer_that_never_comes_is_waited_for_no_longer_than_told() {
-        let url = served(Router::new().route("/", get(std::future::pending::<&str>))).await;
-        let no = ask(&url, Duration::from_millis(50)).await.unwrap_err();
-        assert!(no.contains("no answer within 50ms"), "{no}");
-    }
-
-    #[tokio::test]
-    async fn an_endless_answer_is_read_in_part() {
-        let endless = get(async || "x".repeat(1 << 20));
-        let said = ask(&served(Router::new().route("/", endless)).await, LONG).await.unwrap();
-        assert_eq!(said.len(), SHOWN_MAX);
-    }
 
     #[test]
     fn a_timeout_is_a_duration_within_its_bounds() {

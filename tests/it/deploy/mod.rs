@@ -7,6 +7,7 @@ pub(crate) mod dashboards;
 pub(crate) mod image;
 pub(crate) mod panels;
 pub(crate) mod ports;
+pub(crate) mod probes;
 pub(crate) mod promql;
 pub(crate) mod shipped;
 pub(crate) mod unit;
