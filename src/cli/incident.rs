@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::incident_args::{Form, IncidentCommand, ListArgs};
 use super::incident_client::Agent;
@@ -69,6 +69,8 @@ fn print(text: String) -> anyhow::Result<ExitCode> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]

@@ -3,6 +3,8 @@
 mod agent;
 mod diagnosed;
 mod documented;
+mod encrypted;
+mod guarded;
 mod listed;
 mod refused;
 mod schema;
