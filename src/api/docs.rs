@@ -22,24 +22,35 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
-/// Where the document is, from the page.
-const DOCUMENT: &str = "../v1/openapi.json";
+/// Where the document is, from the page: beside it, since a browser that was asked for a key on the page gives it there.
+const DOCUMENT: &str = "openapi.json";
 
-pub(super) fn routes(links: &Links) -> Router {
+#[derive(Clone)]
+struct Page {
+    config: Arc<Config<'static>>,
+    document: Arc<str>,
+}
+
+/// The routes of the page that shows `document`.
+pub(super) fn routes(links: &Links, document: Arc<str>) -> Router {
     // Without the slash its assets would be looked for beside it.
     let to_page = Redirect::permanent(&links.to("/api/docs/"));
     // The default asks a site elsewhere whether the document is valid.
     let config = Arc::new(Config::from(DOCUMENT).validator_url("none"));
+    let shown = Page { config, document };
     let [bare, page, assets] = PATHS;
     Router::new()
         .route(bare, get(async || to_page))
-        .route(page, get(async |State(config): State<Arc<Config<'static>>>| file("", config)))
+        .route(page, get(async |State(page): State<Page>| file("", page.config)))
         .route(assets, get(asset))
-        .with_state(config)
+        .with_state(shown)
 }
 
-async fn asset(State(config): State<Arc<Config<'static>>>, Path(name): Path<String>, uri: Uri) -> Response {
-    match file(&name, config) {
+async fn asset(State(page): State<Page>, Path(name): Path<String>, uri: Uri) -> Response {
+    if name == DOCUMENT {
+        return ([(header::CONTENT_TYPE, "application/json")], page.document.to_string()).into_response();
+    }
+    match file(&name, page.config) {
         response if response.status() == StatusCode::NOT_FOUND => unknown_path(uri).await.into_response(),
         response => response,
     }

@@ -39,6 +39,11 @@ impl Index {
         document.servers = Some(vec![Server::new(if base.is_empty() { "/" } else { &base })]);
         Self { list: list.into(), document: write(&document).into() }
     }
+
+    /// The document as it is served.
+    pub(super) fn document(&self) -> Arc<str> {
+        Arc::clone(&self.document)
+    }
 }
 
 fn line(method: &str, path: &str, operation: &Operation) -> String {

@@ -60,10 +60,11 @@ pub fn router(parts: Parts, settings: &Settings, entrance: &Entrance) -> Router 
     // A document of texts and numbers always has a JSON form; without one, nobody would be let in.
     let told = serde_json::to_value(document()).unwrap_or_default();
     let access = Arc::new(Access::new(settings, &told, entrance));
-    let docs = docs::routes(&links);
+    let index = Index::new(&version, document(), &links);
+    let docs = docs::routes(&links, index.document());
     let incidents = Incidents { store: store.clone(), links: links.clone() };
     let router = Router::new()
-        .merge(index::routes().with_state(Index::new(&version, document(), &links)))
+        .merge(index::routes().with_state(index))
         .merge(probes::routes().with_state(Probes { pipeline: pipeline.clone(), metrics }))
         .merge(lifecycle::routes().with_state(Lifecycle { reloads }))
         .merge(incidents::routes().merge(events::routes()).with_state(incidents))

@@ -132,7 +132,10 @@ async fn nothing_but_post_without_a_body_asks_for_a_diagnosis() {
     let reply = server.get(&path).await;
     assert_eq!(reply.headers()["allow"], "POST");
     refused(reply, 405, "method-not-allowed", &["GET"]).await;
-    let post = |body: String| server.client.post(format!("{}{path}", server.url)).body(body).send();
+    let post = |body: String| {
+        let request = server.client.post(format!("{}{path}", server.url));
+        request.header("content-type", "application/json").body(body).send()
+    };
     let reply = post("{\"model\":\"large\"}".to_owned()).await.unwrap();
     refused(reply, 400, "invalid-body", &["no body"]).await;
     refused(post("x".repeat(20_000)).await.unwrap(), 413, "body-too-large", &[]).await;

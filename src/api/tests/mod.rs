@@ -4,6 +4,8 @@ mod agent;
 mod diagnosed;
 mod documented;
 mod lifecycle;
+mod encrypted;
+mod guarded;
 mod listed;
 mod refused;
 mod schema;
