@@ -195,3 +195,157 @@ pub(super) fn assignment(
         query: polled.query.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use tokio::sync::watch;
+
+    use super::super::clock::Clock;
+    use super::super::metrics::Metrics;
+    use super::super::status::Status;
+    use super::super::supervisor::Supervisor;
+    use super::*;
+    use crate::detect::{self, Kind, SignalPlan};
+    use crate::source::SignalQuery;
+    use crate::telemetry::Registry;
+    use crate::{correlate, incident};
+
+    /// Nothing listens there: polls fail, and what they say is read by nobody.
+    fn source() -> source::Settings {
+        source::Settings::for_test("http://127.0.0.1:9")
+    }
+
+    fn plan() -> SignalPlan {
+        let step = Duration::from_secs(15);
+        SignalPlan { settings: detect::Settings::default(), kind: Kind::Other, step, series_limit: 10 }
+    }
+
+    /// A config with signals of these names and queries.
+    fn change(signals: &[(&str, &str)]) -> Change {
+        let query = |(name, promql): &(&str, &str)| SignalQuery {
+            signal: SignalName::new(name),
+            promql: (*promql).to_owned(),
+            step: plan().step,
+            service_label: "service".parse().unwrap(),
+        };
+        let minute = Duration::from_secs(60);
+        Change {
+            settings: Settings { history: minute, first_look: minute, queue_limit: 1024 },
+            engine: engine::Settings {
+                signals: signals.iter().map(|(name, _)| (SignalName::new(name), plan())).collect(),
+                correlate: correlate::Settings::default(),
+                incident: incident::Settings::default(),
+                questions_per_incident: 0,
+            },
+            signals: signals.iter().map(|of| Polled { query: query(of), interval: minute }).collect(),
+            source: source(),
+            client: None,
+            model: ModelChange::Keep,
+            told: ConfigChange::default(),
+        }
+    }
+
+    /// A reconfigurer, and a pipeline that takes a change or drops it.
+    struct Bench {
+        reconfigurer: Reconfigurer,
+        queue: mpsc::Receiver<Tagged>,
+        _feed: mpsc::Sender<Tagged>,
+        _status: watch::Sender<Arc<Status>>,
+        _generation: watch::Sender<u64>,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Bench {
+        async fn start(signals: &[(&str, &str)]) -> Self {
+            let (feed, queue) = mpsc::channel(1024);
+            let (status, statuses) = watch::channel(Arc::default());
+            let (generation, generations) = watch::channel(0);
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("portent.db");
+            let crew = Crew {
+                clock: Clock::real(),
+                engine: feed.downgrade(),
+                generation: generations,
+                metrics: Metrics::new(&mut Registry::new()),
+                supervisor: Supervisor::new(),
+                posts: BTreeMap::new(),
+            };
+            let mut reconfigurer = Reconfigurer {
+                crew,
+                handle: Handle { status: statuses, requests: feed.downgrade() },
+                store: Store::open(&crate::store::Settings { path }).await.unwrap(),
+                client: Prometheus::new(&source()).unwrap(),
+                engine: change(signals).engine,
+            };
+            let orders = reconfigurer.orders(&change(signals));
+            reconfigurer.crew.follow(orders);
+            let (_feed, _status, _generation, _folder) = (feed, status, generation, folder);
+            Self { reconfigurer, queue, _feed, _status, _generation, _folder }
+        }
+
+        /// Applies a config at a pipeline that takes it, or does not; gives what the engine was told.
+        async fn apply(
+            &mut self,
+            signals: &[(&str, &str)],
+            is_taken: bool,
+        ) -> (Result<(), Unavailable>, Reconfiguration) {
+            let queue = &mut self.queue;
+            let pipeline = async {
+                loop {
+                    let message = queue.recv().await.unwrap().message;
+                    if let Message::Request(Request::Reconfigure(change, reply)) = message {
+                        if is_taken {
+                            reply.send(()).unwrap();
+                        }
+                        return change.input;
+                    }
+                }
+            };
+            tokio::join!(self.reconfigurer.apply(change(signals)), pipeline)
+        }
+
+        /// The pollers that run, with what they ask.
+        fn polled(&self) -> Vec<(String, String)> {
+            let posts = self.reconfigurer.crew.posts.keys();
+            let asks = |signal| self.reconfigurer.crew.orders_of(signal).map(|o| o.assignment.query.promql);
+            posts.map(|signal| (signal.to_string(), asks(signal).unwrap())).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_change_that_is_not_written_down_leaves_every_poller_as_it_was() {
+        let mut bench = Bench::start(&[("cpu", "cpu"), ("errors", "errors"), ("queue", "queue")]).await;
+        let polled = bench.polled();
+        let after = [("cpu", "cpu"), ("errors", "other"), ("disk", "disk")];
+        let (outcome, told) = bench.apply(&after, false).await;
+        assert_eq!((outcome, bench.polled()), (Err(Unavailable), polled));
+        assert_eq!(told.asks_anew, BTreeSet::from([SignalName::new("errors")]));
+
+        // The same change again, now taken.
+        let (outcome, told) = bench.apply(&after, true).await;
+        let expected = [("cpu", "cpu"), ("disk", "disk"), ("errors", "other")];
+        assert_eq!(outcome, Ok(()));
+        assert_eq!(bench.polled(), expected.map(|(name, query)| (name.to_owned(), query.to_owned())));
+        assert_eq!(told.asks_anew, BTreeSet::from([SignalName::new("errors")]));
+        let (outcome, told) = bench.apply(&after, true).await;
+        assert_eq!((outcome, told.asks_anew.len()), (Ok(()), 0), "nothing is new any more");
+    }
+
+    #[tokio::test]
+    async fn only_what_asks_otherwise_gets_another_poller() {
+        let signals = [("cpu", "cpu"), ("errors", "errors")];
+        let bench = Bench::start(&signals).await;
+        let mut after = change(&signals);
+        after.engine.signals[0].1.settings.sigma = 5.0;
+        assert_eq!(bench.reconfigurer.to_end(&after, &BTreeSet::new()), []);
+        after.engine.signals[1].1.settings.baseline_points = 40;
+        let ends = bench.reconfigurer.to_end(&after, &BTreeSet::new());
+        assert_eq!(ends, [SignalName::new("errors")]);
+        let held = bench.reconfigurer.crew.orders_of(&SignalName::new("cpu")).unwrap();
+        let wanted = bench.reconfigurer.orders(&after);
+        assert!(held.are(&wanted[0]), "a threshold is no matter of the poller");
+    }
+}

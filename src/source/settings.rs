@@ -129,7 +129,7 @@ fn clip(text: &str) -> String {
 #[cfg(test)]
 impl Settings {
     /// Generous settings for a backend on loopback.
-    pub(super) fn for_test(url: &str) -> Self {
+    pub(crate) fn for_test(url: &str) -> Self {
         Self {
             url: url.to_owned(),
             http: transport::Settings::default(),

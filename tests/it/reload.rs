@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use portent::engine::Stream;
@@ -247,4 +249,60 @@ async fn twenty_reloads_while_faults_run_lose_and_double_nothing() {
     assert!((15..=20).contains(&reloads), "signals that come together are one: {reloads}");
     let missed = metrics(&reloaded).await;
     assert!(!missed.contains("portent_store_commit_failures_total 1"), "{missed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_is_switched_on_is_asked_about_what_opens_next_and_one_that_is_off_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::new(44, Schedule::Off);
+    let demo = Demo::start(world.clone(), real_clock()).await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let complete = axum::routing::post(move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        async { axum::http::StatusCode::BAD_REQUEST }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let router = axum::Router::new().route("/v1/chat/completions", complete);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+
+    let off = base(&demo) + &signal("error_rate", "");
+    let on = format!(
+        "{}[llm]\nenabled = true\nmodel = \"m\"\nbase_url = \"{url}\"\n{}",
+        base(&demo),
+        signal("error_rate", "")
+    );
+    let agent = Agent::start(folder.path(), &off);
+    agent.ready().await;
+    let opened = async |number: usize| {
+        eventually("an incident with a diagnosis", || async {
+            let incidents = agent.incidents().await?;
+            let is_explained = incidents.iter().all(|incident| incident["top_hypothesis"].is_object());
+            (incidents.len() >= number && is_explained).then_some(())
+        })
+        .await;
+    };
+    fault(&world, "order-service", 4);
+    opened(1).await;
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+
+    write(folder.path(), &on);
+    let (status, text) = post(&agent).await;
+    assert!(status == 200 && text.contains("llm.enabled"), "{status} {text}");
+    fault(&world, "user-service", 4);
+    opened(2).await;
+    let answered = eventually("the model's answer, which is none", || async {
+        let status = agent.get("/api/v1/status").await?;
+        status["model"]["questions_total"].as_u64().filter(|questions| *questions > 0)
+    })
+    .await;
+    assert!(asked.load(Ordering::SeqCst) > 0, "{answered}");
+
+    write(folder.path(), &off);
+    assert_eq!(post(&agent).await.0, 200);
+    let before = asked.load(Ordering::SeqCst);
+    fault(&world, "inventory-service", 4);
+    opened(3).await;
+    assert_eq!(asked.load(Ordering::SeqCst), before, "nobody is asked any more");
 }
