@@ -34,7 +34,8 @@ fn example(text: &'static str) -> Example {
         let (name, rest) = line.split_once('{').unwrap();
         let labels = rest.rsplit_once('}').unwrap().0;
         let labels = labels.split("\",").map(|pair| {
-            let (name, value) = pair.trim_end_matches('"').split_once("=\"").unwrap();
+            let (name, value) = pair.split_once("=\"").unwrap();
+            let value = value.strip_suffix('"').unwrap_or(value);
             (name.to_owned(), value.to_owned())
         });
         (name, labels.collect())
