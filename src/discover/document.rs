@@ -174,7 +174,7 @@ fn write_part(text: &mut String, part: &Part, defaults: &Defaults) {
     let convention = part.found.convention();
     let _ = writeln!(text, "\n# ---- {} ----", comment_text(&part.found.title(), 200));
     if let Some(seen) = &part.seen {
-        write_seen(text, seen);
+        write_seen(text, &part.found.anchor(), seen);
     }
     for entry in &part.entries {
         text.push('\n');
@@ -183,7 +183,7 @@ fn write_part(text: &mut String, part: &Part, defaults: &Defaults) {
 }
 
 /// What its services are called and how far apart its samples are.
-fn write_seen(text: &mut String, seen: &Sighting) {
+fn write_seen(text: &mut String, anchor: &str, seen: &Sighting) {
     let chosen = &seen.service.chosen;
     let coverage = match chosen.series >= seen.series {
         true => "on all series".to_owned(),
@@ -207,7 +207,7 @@ fn write_seen(text: &mut String, seen: &Sighting) {
         text.push_str("# How far apart its samples are could not be measured: the step is a guess.\n");
     }
     if !seen.help.is_empty() {
-        let _ = writeln!(text, "# Its exporter says: {}", comment_text(&seen.help, WORDS_CHARS_MAX));
+        let _ = writeln!(text, "# {anchor} by its exporter: {}", comment_text(&seen.help, WORDS_CHARS_MAX));
     }
 }
 

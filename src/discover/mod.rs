@@ -12,9 +12,8 @@ mod escape;
 mod pace;
 mod proposal;
 mod service;
-#[cfg(test)]
-mod tests;
 
+pub use self::catalogue::all as conventions;
 pub use self::convention::{Convention, Found, Template, Tier, recognise};
 pub use self::document::{Backend, document};
 pub use self::draft::{Draft, Trial, Verdict};

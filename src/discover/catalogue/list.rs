@@ -6,7 +6,7 @@ use crate::detect::Kind;
 
 /// Every convention: by tier, and within one the more telling first, since a later one that says the same of the same
 /// services is not written.
-pub(in crate::discover) fn all() -> impl Iterator<Item = &'static Convention> {
+pub fn all() -> impl Iterator<Item = &'static Convention> {
     [gauges::ALL, http::ALL, mesh::ALL, stores::ALL, hosts::ALL, runtimes::ALL].into_iter().flatten()
 }
 

@@ -9,4 +9,4 @@ mod runtimes;
 mod stores;
 
 pub(super) use self::gauges::GAUGES;
-pub(super) use self::list::all;
+pub use self::list::all;

@@ -1,18 +1,19 @@
 //! Each convention by samples of its exporter, and what a hostile backend could do.
 
+#![expect(clippy::unwrap_used, reason = "a test crate: a failure is the message")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use portent::config;
+use portent::detect::Kind;
+use portent::discover::*;
+use portent::series::Labels;
+use portent::source::{Point, check_promql};
+use portent::time::Timestamp;
 use proptest::prelude::*;
 
-use super::*;
-use crate::config;
-use crate::detect::Kind;
-use crate::series::Labels;
-use crate::source::{Point, check_promql};
-use crate::time::Timestamp;
-
-const FIXTURE: &str = include_str!("../../tests/fixtures/conventions.txt");
+const FIXTURE: &str = include_str!("fixtures/conventions.txt");
 
 /// One convention's part of the fixture.
 struct Example {
@@ -34,7 +35,8 @@ fn example(text: &'static str) -> Example {
         let (name, rest) = line.split_once('{').unwrap();
         let labels = rest.rsplit_once('}').unwrap().0;
         let labels = labels.split("\",").map(|pair| {
-            let (name, value) = pair.trim_end_matches('"').split_once("=\"").unwrap();
+            let (name, value) = pair.split_once("=\"").unwrap();
+            let value = value.strip_suffix('"').unwrap_or(value);
             (name.to_owned(), value.to_owned())
         });
         (name, labels.collect())
@@ -146,9 +148,15 @@ fn drafted(examples: &[Example], trial: &Trial) -> Draft {
     draft
 }
 
+/// The signals that the config of a draft watches.
+fn watched(draft: &Draft) -> Vec<String> {
+    let config = config::load_text("t", &document(draft, &backend()), [], &[]).unwrap();
+    config.signals.iter().map(|signal| signal.query.signal.to_string()).collect()
+}
+
 #[test]
 fn every_convention_has_an_example() {
-    let known: Vec<&str> = catalogue::all().map(|convention| convention.id).collect();
+    let known: Vec<&str> = conventions().map(|convention| convention.id).collect();
     let mut ids: Vec<&str> = examples().iter().map(|example| example.id).collect();
     assert_eq!(known.iter().collect::<BTreeSet<_>>().len(), known.len(), "an id stands twice");
     ids.sort_unstable();
@@ -181,13 +189,15 @@ fn each_convention_is_recognised_and_gives_its_signals_by_its_service() {
 fn the_config_of_each_convention_loads_and_says_what_was_meant() {
     for example in examples() {
         let service = example.service;
+        let (found, seen) = example.seen();
+        let proposals = Proposal::all(&found, &seen);
         let draft = drafted(&[example], &trial(&["a", "b"]));
         let text = document(&draft, &backend());
         let config = config::load_text("t", &text, [], &[]).unwrap_or_else(|error| panic!("{error}\n{text}"));
         assert_eq!(config.signals.len(), draft.signals(), "{text}");
-        for (signal, entry) in config.signals.iter().zip(draft.watched()) {
-            assert_eq!(signal.query.promql.trim(), entry.proposal.promql, "{text}");
-            assert_eq!(signal.plan.kind, entry.proposal.kind, "{text}");
+        for (signal, proposal) in config.signals.iter().zip(&proposals) {
+            assert_eq!(signal.query.promql.trim(), proposal.promql, "{text}");
+            assert_eq!(signal.plan.kind, proposal.kind, "{text}");
             assert_eq!(signal.query.service_label.to_string(), service, "{text}");
             assert_eq!(signal.interval, Duration::from_secs(60));
         }
@@ -236,7 +246,7 @@ fn two_of(first: &str, second: &str) -> Vec<Example> {
 #[test]
 fn the_same_signal_of_the_same_services_is_watched_once() {
     let draft = drafted(&two_of("http", "http_duration"), &trial(&["cart", "pay"]));
-    let names: Vec<_> = draft.watched().map(|entry| entry.proposal.name.as_str()).collect();
+    let names = watched(&draft);
     assert_eq!(names, ["request_rate", "error_rate", "latency_p95"]);
     let text = document(&draft, &backend());
     assert!(
@@ -253,7 +263,7 @@ fn a_name_that_is_taken_is_told_apart_by_its_convention() {
     draft.begin(found, seen);
     draft.add(proposals[0].clone(), Ok(trial(&["other"])));
     draft.add(proposals[0].clone(), Ok(trial(&["another"])));
-    let names: Vec<_> = draft.watched().map(|entry| entry.proposal.name.as_str()).collect();
+    let names = watched(&draft);
     assert_eq!(names[2..], ["http_duration_request_rate", "http_duration_request_rate_2"]);
 }
 
