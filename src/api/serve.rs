@@ -38,7 +38,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const HEAD: Duration = Duration::from_secs(30);
 /// How long a client may take nothing of an answer.
 const STALLED: Duration = Duration::from_secs(30);
-/// The bytes of a request's head, at most.
+/// The bytes of a request's head, at most; a last read may double it.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How long it waits when the system has no room for a connection.
 const NO_ROOM: Duration = Duration::from_millis(200);

@@ -69,8 +69,6 @@ fn print(text: String) -> anyhow::Result<ExitCode> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
 
     #[test]

@@ -275,9 +275,9 @@ mod tests {
             };
             let mut reconfigurer = Reconfigurer {
                 crew,
-                handle: Handle { status: statuses, requests: feed.downgrade() },
+                handle: Handle { status: statuses, source: None, requests: feed.downgrade() },
                 store: Store::open(&crate::store::Settings { path }).await.unwrap(),
-                client: Prometheus::new(&source()).unwrap(),
+                client: watch::Sender::new(Prometheus::new(&source()).unwrap()),
                 engine: change(signals).engine,
             };
             let orders = reconfigurer.orders(&change(signals));

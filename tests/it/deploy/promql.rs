@@ -7,9 +7,6 @@ use promql_parser::util::{ExprVisitor, walk_expr};
 
 use super::shipped::portent;
 
-/// Asked for where the agent exports it, which only one that reloads its config does.
-pub(crate) const OF_RELOADS: &str = "portent_config_last_reload_successful";
-
 #[derive(Default)]
 struct Names(BTreeSet<String>);
 
@@ -42,7 +39,7 @@ pub(crate) fn catalogue() -> BTreeSet<String> {
     let output = portent(&["reference".to_owned(), "metrics".to_owned()]);
     let reference = String::from_utf8(output.stdout).unwrap();
     let rows = reference.lines().filter_map(|line| line.strip_prefix("| `"));
-    let mut names = BTreeSet::from([OF_RELOADS.to_owned()]);
+    let mut names = BTreeSet::new();
     for row in rows {
         let (name, rest) = row.split_once("` | ").unwrap();
         match rest.starts_with("histogram") {
