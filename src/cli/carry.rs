@@ -10,8 +10,7 @@ use crate::discover::{comment_text, toml_text};
 use crate::time::parse_duration;
 
 /// Texts under these keys are no secrets.
-const PLAIN_KEYS: [&str; 7] =
-    ["user", "tenant", "tenant_header", "server_name", "scheme", "authorization_scheme", "min_version"];
+const PLAIN_KEYS: [&str; 5] = ["kind", "pulse", "scheme", "tenant", "user"];
 
 /// Gives the lines that stand below `[source]`, without `url`. Texts that may be secrets are named and left out, since
 /// what is written may be shown to others.
@@ -63,7 +62,7 @@ fn is_plain(path: &str, key: &str, text: &str) -> bool {
         let is_web = text.starts_with("http://") || text.starts_with("https://");
         is_web && !text.contains(['@', '?', '#'])
     };
-    !path.starts_with("headers.") && (PLAIN_KEYS.contains(&key) || parse_duration(text).is_ok() || is_url())
+    !path.contains("headers.") && (PLAIN_KEYS.contains(&key) || parse_duration(text).is_ok() || is_url())
 }
 
 /// Relative paths start at the file's folder, and the new config may lie in another.
