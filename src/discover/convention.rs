@@ -123,20 +123,22 @@ const PREFIX_BYTES_MAX: usize = 100;
 pub fn recognise(names: &BTreeSet<String>) -> Vec<Found> {
     let mut found = Vec::new();
     for convention in catalogue::all() {
-        let yields = |to: &&str| found.iter().any(|before: &Found| before.convention == *to);
-        if convention.yields_to.iter().any(|to| yields(to)) {
+        let yields = |to: &&'static str| found.iter().any(|before: &Found| before.convention == *to);
+        if convention.yields_to.iter().any(yields) {
             continue;
         }
         for prefix in prefixes(convention, names) {
-            let is_there = |needed: &&str| names.contains(&needed.replace("{p}", &prefix));
+            let is_there = |needed: &str| names.contains(&needed.replace("{p}", &prefix));
             let of_family = convention.needs.iter().filter(|needed| is_there(needed)).count();
             let enough = if prefix.is_empty() { convention.needs.len() } else { NEEDED_OF_A_FAMILY };
             if of_family < enough {
                 continue;
             }
             let signals = convention.signals.iter().enumerate();
-            let signals: Vec<usize> =
-                signals.filter(|(_, s)| s.needs.iter().all(|n| is_there(&n))).map(|(at, _)| at).collect();
+            let signals: Vec<usize> = signals
+                .filter(|(_, s)| s.needs.iter().all(|name| is_there(name)))
+                .map(|(at, _)| at)
+                .collect();
             found.push(Found { convention: convention.id, prefix, signals });
         }
     }

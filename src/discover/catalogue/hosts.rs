@@ -31,7 +31,6 @@ const NODE: Convention = Convention {
             query: "1 - avg by ({by}) (node_memory_MemAvailable_bytes{{m}}) / avg by ({by}) (node_memory_MemTotal_bytes{{m}})",
             keys: &[("direction", "\"up\""), ("min_deviation_absolute", "0.1")],
             why: "A share of the machine's memory.",
-            ..SIGNAL
         },
         Template {
             name: "node_network_errors",
@@ -72,7 +71,6 @@ const CONTAINERS: Convention = Convention {
             query: "sum by ({by}) (container_memory_working_set_bytes{{m}})",
             keys: &[("direction", "\"up\""), ("min_deviation_absolute", "100e6"), ("missing", "\"ignore\"")],
             why: "From 100 MB on.",
-            ..SIGNAL
         },
     ],
     ..BASE

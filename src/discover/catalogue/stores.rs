@@ -36,7 +36,6 @@ const POSTGRES: Convention = Convention {
             query: "sum by ({by}) (pg_stat_activity_count{{m}})",
             keys: &[("direction", "\"up\""), ("min_deviation_absolute", "10")],
             why: "Connections pile up behind locks, leaks and slow queries.",
-            ..SIGNAL
         },
     ],
     ..BASE
