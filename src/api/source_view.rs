@@ -7,7 +7,7 @@ use crate::runtime::SourceStatus;
 
 /// Where samples come from.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Source)]
+#[schema(as = Backend)]
 pub(super) struct SourceView {
     /// The base of its API.
     url: String,

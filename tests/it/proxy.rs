@@ -97,7 +97,7 @@ impl Nginx {
         set_password(folder, PASSWORD);
         let port = free_port();
         let process = Self::run(folder, &config(folder, server, backend, port, clients));
-        let nginx = Self { process, folder: folder.to_owned(), port };
+        let mut nginx = Self { process, folder: folder.to_owned(), port };
         nginx.listens().await;
         nginx
     }
@@ -125,9 +125,11 @@ impl Nginx {
         )
     }
 
-    async fn listens(&self) {
-        eventually("nginx listens", || async { TcpStream::connect(("127.0.0.1", self.port)).await.ok() })
-            .await;
+    async fn listens(&mut self) {
+        let port = self.port;
+        eventually("nginx listens", || async { TcpStream::connect(("127.0.0.1", port)).await.ok() }).await;
+        let said = || std::fs::read_to_string(self.folder.join("nginx.err")).unwrap_or_default();
+        assert!(self.process.0.try_wait().unwrap().is_none(), "nginx has ended: {}", said());
     }
 
     pub(crate) fn url(&self) -> String {

@@ -1,10 +1,11 @@
 //! What every test of this crate stands on.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use portent_demo_service::{Clock, World};
@@ -48,9 +49,13 @@ impl Drop for Process {
     }
 }
 
-/// A port that was free a moment ago, for programs that cannot tell which one they took.
+/// A port that was free a moment ago, for programs that cannot tell which one they took. None is given twice, as the
+/// first to get it may not listen yet.
 pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let port = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut given = GIVEN.lock().unwrap();
+    (0..100).map(|_| port()).find(|port| given.insert(*port)).unwrap()
 }
 
 /// Whether a program can be run; says loudly what is left out where it cannot, and fails where nothing may be left out.

@@ -77,7 +77,7 @@ fn the_environment_reaches_into_nested_tables_and_leaves_the_rest() {
             ("PORTENT__SIGNAL__B_ERRORS__SIGMA", "7"),
             ("PORTENT__SIGNAL__C_NEW", "{ query = 'up', interval = '5m' }"),
             ("PORTENT__INCIDENT__CRITICALITY", "{ \"payment-service\" = \"critical\" }"),
-            ("PORTENT__SOURCE__HEADERS__X-SCOPE-ORGID", "42"),
+            ("PORTENT__SOURCE__HTTP__HEADERS__X-SCOPE-ORGID", "42"),
             ("PORTENT__SOURCE__TIMEOUT", "3s"),
             ("PORTENT__LLM__ENABLED", "true"),
             ("PORTENT__LLM__MODEL", "small"),
