@@ -6,13 +6,15 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::event::{Event, Stream};
-use super::input::{Command, Effect, Input, Restored};
+use super::holes::Holes;
+use super::input::{Command, Coverage, Effect, Input, Restored};
 use super::settings::Settings;
+use super::source::Served;
 use super::standing::{Polls, SourceStanding, Unanswered};
-use crate::detect::{Detect, SeriesView, Tally, What};
+use crate::detect::{Closed, Detect, Finding, SeriesView, Tally, What};
 use crate::diagnose::{Cause, PastIncident};
 use crate::id::IncidentId;
-use crate::incident::{self, Incident, Phase, Requester, Trouble};
+use crate::incident::{self, Incident, Phase, Requester, Subject, Trouble};
 use crate::series::{Service, SignalName};
 use crate::time::Timestamp;
 
@@ -33,7 +35,7 @@ pub struct Engine {
     awaited: BTreeSet<SignalName>,
     muted_until: BTreeMap<SignalName, Timestamp>,
     first_muted_until: Timestamp,
-    judged_through: BTreeMap<SignalName, Timestamp>,
+    pub(super) judged_through: BTreeMap<SignalName, Timestamp>,
     pub(super) open: IndexMap<IncidentId, Incident>,
     /// The open incidents of each service, in the order in which they opened: whoever asks about one series looks at
     /// these, not at all.
@@ -49,7 +51,8 @@ pub struct Engine {
     pub(super) stale: BTreeSet<IncidentId>,
     /// Incidents that changed in this slot and whose severity is due at its end, once for all that changed.
     pub(super) unassessed: BTreeSet<IncidentId>,
-    pub(super) degraded: BTreeSet<SignalName>,
+    pub(super) served: Served,
+    pub(super) holes: Holes,
     pub(super) polls: Polls,
 }
 
@@ -86,7 +89,8 @@ impl Engine {
             causes: BTreeMap::new(),
             stale,
             unassessed: BTreeSet::new(),
-            degraded: BTreeSet::new(),
+            served: Served::default(),
+            holes: Holes::default(),
             polls: Polls::default(),
         };
         for incident in restored.open {
@@ -101,15 +105,18 @@ impl Engine {
         self.began.get_or_insert(now);
         match input {
             Input::Batch(batch) => self.detect.judge(&batch, self.muted(batch.signal())),
-            Input::SlotClosed { signal, from: _, through, coverage: _ } => {
-                self.polls.answered(&signal);
-                self.close(now, &signal, through, &mut effects)
+            Input::SlotClosed { signal, from, through, coverage } => {
+                self.poll_answered(now, &signal, &mut effects);
+                if let Coverage::Partial { .. } = coverage {
+                    self.detect.excuse(&signal, through);
+                }
+                self.close(now, &signal, (from, through), &coverage, &mut effects)
             }
             // A failed poll is no data: nothing is judged, and nothing is missed.
             Input::PollFailed { signal, slot, failure, because } => {
-                self.polls.failed(&signal, slot, failure, &because);
+                self.poll_failed(now, &signal, (slot, failure, &because), &mut effects);
             }
-            Input::SourceGap { .. } => {}
+            Input::SourceGap { from, to } => self.detect.gap(from, to),
             Input::Tick => self.tick(now, &mut effects),
             Input::Command(Command::Analyze { incident }) => self.analyze(now, incident, &mut effects),
             Input::Answered { incident, revision, answer } => {
@@ -144,11 +151,6 @@ impl Engine {
         self.judged_through.get(signal).copied()
     }
 
-    /// Signals of which most series have stopped at once.
-    pub fn degraded(&self) -> impl Iterator<Item = &SignalName> {
-        self.degraded.iter()
-    }
-
     /// Whether the backend answers, and since when it does not.
     pub fn source_standing(&self) -> SourceStanding {
         self.polls.standing(self.settings.signals.len(), self.settings.source_lost_after)
@@ -163,15 +165,23 @@ impl Engine {
         self.muted_until.get(signal).copied().unwrap_or(self.first_muted_until)
     }
 
-    fn close(&mut self, now: Timestamp, signal: &SignalName, through: Timestamp, effects: &mut Vec<Effect>) {
-        let findings = self.detect.close(signal, through, self.muted(signal));
-        let source_is_degraded = self.watch_source(now, signal, &findings, effects);
+    fn close(
+        &mut self,
+        now: Timestamp,
+        signal: &SignalName,
+        (from, through): (Timestamp, Timestamp),
+        coverage: &Coverage,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Closed { findings, seen_ms } = self.detect.finish(signal, through, self.muted(signal));
+        let of_the_source = self.watch_source(now, signal, through, &findings, effects);
         for finding in findings {
+            self.resolve_before(now, &finding, effects);
             match &finding.what {
                 What::Anomalous(anomaly) => {
                     self.trouble(now, &finding, Trouble::Deviation(*anomaly), effects)
                 }
-                What::Lost { .. } if source_is_degraded => {}
+                What::Lost { last_seen } if of_the_source.contains(last_seen) => {}
                 What::Lost { last_seen } => {
                     let lost = Trouble::Lost { last_seen: *last_seen, detected_at: finding.at };
                     self.trouble(now, &finding, lost, effects);
@@ -186,7 +196,8 @@ impl Engine {
                 What::Restarted(restart) => self.restarted(now, &finding, *restart, effects),
             }
         }
-        if through > self.muted(signal) {
+        // What is missing in a part of an answer ends nothing.
+        if through > self.muted(signal) && *coverage == Coverage::Whole {
             self.reconcile(now, signal, effects);
         }
         for id in std::mem::take(&mut self.unassessed) {
@@ -194,10 +205,31 @@ impl Engine {
         }
         self.awaited.remove(signal);
         self.tick(now, effects);
-        // A step once judged is final: history that is read again does not take it back.
-        if self.judged_through.get(signal).is_none_or(|before| *before < through) {
-            self.judged_through.insert(signal.clone(), through);
-            effects.push(Effect::Advance { signal: signal.clone(), through });
+        self.advance(now, signal, (from, through), &seen_ms, effects);
+    }
+
+    /// Resolves what was over before a finding: where a long time is caught up at once, its incidents follow each other
+    /// as they would have done.
+    fn resolve_before(&mut self, now: Timestamp, finding: &Finding, effects: &mut Vec<Effect>) {
+        if !matches!(finding.what, What::Anomalous(_) | What::Lost { .. }) {
+            return;
+        }
+        let over: Vec<(IncidentId, incident::Event)> = self
+            .open_of(&finding.key.service)
+            .filter_map(|incident| Some((incident.id, incident.tick(finding.at, &self.settings.incident)?)))
+            .collect();
+        self.resolve(now, over, effects);
+    }
+
+    fn resolve(
+        &mut self,
+        now: Timestamp,
+        over: Vec<(IncidentId, incident::Event)>,
+        effects: &mut Vec<Effect>,
+    ) {
+        for (id, event) in over {
+            self.record(now, Stream::Incident(id), Event::Incident(event), effects);
+            self.retire(now, id);
         }
     }
 
@@ -238,22 +270,22 @@ impl Engine {
         }
     }
 
-    fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub(super) fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.end_outages(now, effects);
         self.diagnose_stale(now, effects);
         let over: Vec<(IncidentId, incident::Event)> = self
             .open
             .values()
             .filter_map(|incident| Some((incident.id, incident.tick(now, &self.settings.incident)?)))
             .collect();
-        for (id, event) in over {
-            self.record(now, Stream::Incident(id), Event::Incident(event), effects);
-            self.retire(now, id);
-        }
+        self.resolve(now, over, effects);
     }
 
     /// Takes an incident among the open ones.
     pub(super) fn hold(&mut self, incident: Incident) {
-        self.of_service.entry(incident.service.clone()).or_default().push(incident.id);
+        if let Subject::Service(service) = &incident.subject {
+            self.of_service.entry(service.clone()).or_default().push(incident.id);
+        }
         self.open.insert(incident.id, incident);
     }
 
@@ -265,19 +297,19 @@ impl Engine {
 
     fn retire(&mut self, now: Timestamp, id: IncidentId) {
         let Some(incident) = self.open.shift_remove(&id) else { return };
-        if let Some(ids) = self.of_service.get_mut(&incident.service) {
+        if let Subject::Service(service) = &incident.subject
+            && let Some(ids) = self.of_service.get_mut(service)
+        {
             ids.retain(|open| *open != id);
             if ids.is_empty() {
-                self.of_service.remove(&incident.service);
+                self.of_service.remove(service);
             }
         }
-        let mut signals: Vec<SignalName> =
-            incident.members.iter().map(|member| member.key.signal.clone()).collect();
+        let mut signals = incident.signals();
         signals.sort();
-        signals.dedup();
         self.past.push_front(PastIncident {
             incident: id,
-            service: incident.service.clone(),
+            subject: incident.subject.clone(),
             opened_at: incident.opened_at,
             signals,
             cause: self.causes.get(&id).copied(),

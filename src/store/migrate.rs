@@ -13,7 +13,10 @@ use super::{StoreError, sql};
 
 /// Every migration, embedded.
 pub(super) fn migrations() -> Vec<Migration> {
-    vec![migration(1, "first", include_str!("sqlite/0001_first.sql"))]
+    vec![
+        migration(1, "first", include_str!("sqlite/0001_first.sql")),
+        migration(2, "subject", include_str!("sqlite/0002_subject.sql")),
+    ]
 }
 
 fn migration(version: i64, name: &'static str, statements: &'static str) -> Migration {

@@ -168,7 +168,7 @@ impl Story {
         });
         let past = past.iter().map(|incident| PastIncident {
             incident: incident.id,
-            service: incident.service.clone(),
+            subject: incident.subject.clone(),
             opened_at: incident.opened_at,
             signals: incident.members.iter().map(|member| member.key.signal.clone()).collect(),
             cause: None,
@@ -235,6 +235,15 @@ fn words(happening: &Happening) -> String {
         Event::Incident(E::Opened { service, member, assessment, .. }) => {
             format!("opened {service} {} {}", member.key.signal, assessment.severity)
         }
+        Event::Incident(E::SourceOpened { outage, assessment, .. }) => {
+            format!("opened source {} {} {}", outage.signal, outage.silence.as_str(), assessment.severity)
+        }
+        Event::Incident(E::OutageJoined { outage }) => {
+            format!("joined source {} {}", outage.signal, outage.silence.as_str())
+        }
+        Event::Incident(E::OutageEnded { signal, because, .. }) => {
+            format!("ended source {signal} {}", because.as_str())
+        }
         Event::Incident(E::Joined { member }) => format!("joined {}", member.key.signal),
         Event::Incident(E::Worsened { .. }) => "worsened".to_owned(),
         Event::Incident(E::MemberEnded { because, .. }) => format!("ended {}", because.as_str()),
@@ -248,5 +257,11 @@ fn words(happening: &Happening) -> String {
         }
         Event::System(SystemEvent::BaselineRestarted { .. }) => "baseline".to_owned(),
         Event::System(SystemEvent::Started { .. }) => "started".to_owned(),
+        Event::System(SystemEvent::SignalUnanswered { signal, .. }) => format!("unanswered {signal}"),
+        Event::System(SystemEvent::SignalAnswered { signal, .. }) => format!("answered {signal}"),
+        Event::System(SystemEvent::StepsNotJudged { signal, from, to, because }) => {
+            let slot = |at: &Timestamp| (at.as_millis() - BEGIN_MS) / (STEP_S * 1000);
+            format!("not judged {signal} {}..={} {}", slot(from), slot(to), because.as_str())
+        }
     }
 }

@@ -63,6 +63,10 @@ impl Metrics {
                 let severity = assessment.severity.as_str().to_owned();
                 self.incidents_opened.get_or_create(&BySeverity { severity }).inc();
             }
+            Event::Incident(incident::Event::SourceOpened { assessment, .. }) => {
+                let severity = assessment.severity.as_str().to_owned();
+                self.incidents_opened.get_or_create(&BySeverity { severity }).inc();
+            }
             Event::Incident(incident::Event::Joined { member }) => {
                 self.anomalies.get_or_create(&by(&member.key.signal)).inc();
             }
@@ -72,6 +76,8 @@ impl Metrics {
             Event::Incident(
                 incident::Event::Worsened { .. }
                 | incident::Event::MemberEnded { .. }
+                | incident::Event::OutageJoined { .. }
+                | incident::Event::OutageEnded { .. }
                 | incident::Event::SeverityChanged { .. }
                 | incident::Event::AnalysisRequested { .. },
             )
