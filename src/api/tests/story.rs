@@ -72,7 +72,7 @@ impl Story {
         let service = Service::new(&self.incident.subject.to_string());
         let hypothesis = |cause: Cause, title: String, bits: f64| Hypothesis {
             cause,
-            service: service.clone(),
+            service: Some(service.clone()),
             signal: Some(SignalName::new("error_rate")),
             title,
             text: "Nothing else moved.".to_owned(),
