@@ -8,6 +8,7 @@
 
 mod simulation {
     pub(crate) mod naive;
+    mod outages;
     pub(crate) mod world;
 }
 

@@ -215,10 +215,13 @@ impl Table {
             if let Some(anomaly) = self.runs[row].anomaly {
                 out.push(self.finding(row, anomaly.until, What::Anomalous(anomaly)));
             }
-            self.lost[row] = self.lost[row] || self.has_stopped(row, through);
+            let was_lost = self.lost[row];
+            self.lost[row] = was_lost || self.has_stopped(row, through);
             if self.lost[row] {
                 let last_seen = Timestamp::from_millis(self.last_ms[row]);
-                out.push(self.finding(row, through, What::Lost { last_seen }));
+                let known_at = self.silent_since(row).plus(self.lost_after()).min(through);
+                let at = if was_lost { through } else { known_at };
+                out.push(self.finding(row, at, What::Lost { last_seen }));
             }
         }
     }

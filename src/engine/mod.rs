@@ -6,6 +6,7 @@ mod event;
 mod holes;
 mod input;
 mod settings;
+mod slots;
 mod source;
 mod standing;
 mod step;

@@ -42,6 +42,8 @@ impl Engine {
     ) {
         let (slot, failure, because) = failed;
         self.polls.failed(signal, slot, failure, because);
+        self.waiting.not_for(signal);
+        self.judge_slots(now, effects);
         if failure == Failure::Backend {
             self.served.since.remove(&(signal.clone(), "unanswered"));
         }
@@ -62,6 +64,10 @@ impl Engine {
 
     /// A signal was answered.
     pub(super) fn poll_answered(&mut self, now: Timestamp, signal: &SignalName, effects: &mut Vec<Effect>) {
+        let behind = self.polls.end_blank(self.settings.signals.len());
+        if !behind.is_empty() {
+            self.waiting.begin(now, behind);
+        }
         let was_told = self.polls.answered(signal).filter(|unanswered| unanswered.is_told);
         if let Some(unanswered) = was_told {
             let event = SystemEvent::SignalAnswered { signal: signal.clone(), since: unanswered.since };
@@ -185,12 +191,12 @@ impl Engine {
     }
 
     /// Whether what stopped at a time belongs to what is known to be an outage: of this signal since then, of another at
-    /// about that time, or of the backend as a whole while its incident is open.
+    /// about that time.
     fn is_of_an_outage(&self, signal: &SignalName, at: Timestamp) -> bool {
         let together = self.together(signal);
         let Some(incident) = self.source_incident() else { return false };
         incident.outages.iter().any(|outage| match outage.silence {
-            Silence::Unanswered { .. } => at.plus(self.lost_after(signal)) >= outage.since,
+            Silence::Unanswered { .. } => false,
             Silence::Stopped { .. } if outage.is_active() && outage.signal == *signal => {
                 at.plus(together) >= outage.since
             }
@@ -219,6 +225,9 @@ impl Engine {
             then.for_each(|finding| loss.add(&finding.key));
         };
         with(&mut own);
+        let is_of_the_source = |loss: &Loss| {
+            is_of_the_source(loss) || self.was_lost_at(signal, at) && loss.stopped.len() * 2 > loss.tracked
+        };
         if is_of_the_source(&own) {
             return Verdict::Source { of: signal.clone(), loss: own };
         }
@@ -245,6 +254,16 @@ impl Engine {
             return Verdict::NotYetKnown;
         }
         Verdict::OwnTrouble
+    }
+
+    /// Whether the backend was lost at about that time, by the incident that is open. Then what else has stopped needs
+    /// not be of several services.
+    fn was_lost_at(&self, signal: &SignalName, at: Timestamp) -> bool {
+        let is_it = |outage: &Outage| {
+            matches!(outage.silence, Silence::Unanswered { .. })
+                && at.plus(self.lost_after(signal)) >= outage.since
+        };
+        self.source_incident().is_some_and(|incident| incident.outages.iter().any(is_it))
     }
 
     fn together(&self, signal: &SignalName) -> Duration {

@@ -58,10 +58,15 @@ struct Blank {
 }
 
 impl Polls {
-    /// A signal was answered: so is the backend there.
+    /// A signal was answered.
     pub(super) fn answered(&mut self, signal: &SignalName) -> Option<Unanswered> {
-        self.blank = None;
         self.unanswered.remove(signal)
+    }
+
+    /// The backend answers: gives the signals that it did not answer, where these are most of so many.
+    pub(super) fn end_blank(&mut self, signals: usize) -> BTreeSet<SignalName> {
+        let failed = self.blank.take().map(|blank| blank.signals).unwrap_or_default();
+        if failed.len() * 2 > signals { failed } else { BTreeSet::new() }
     }
 
     /// A poll failed. A query that is at fault itself says nothing against the backend.

@@ -9,12 +9,13 @@ use super::event::{Event, Stream};
 use super::holes::Holes;
 use super::input::{Command, Coverage, Effect, Input, Restored};
 use super::settings::Settings;
+use super::slots::{Slot, Waiting};
 use super::source::Served;
 use super::standing::{Polls, SourceStanding, Unanswered};
-use crate::detect::{Closed, Detect, Finding, SeriesView, Tally, What};
+use crate::detect::{Detect, Finding, SeriesView, Tally, What};
 use crate::diagnose::{Cause, PastIncident};
 use crate::id::IncidentId;
-use crate::incident::{self, Incident, Phase, Requester, Subject, Trouble};
+use crate::incident::{self, Incident, Phase, Requester, Subject};
 use crate::series::{Service, SignalName};
 use crate::time::Timestamp;
 
@@ -32,7 +33,7 @@ pub struct Engine {
     pub(super) detect: Detect,
     began: Option<Timestamp>,
     /// Signals that have not been judged yet since the start: what they say is still missing in a bundle.
-    awaited: BTreeSet<SignalName>,
+    pub(super) awaited: BTreeSet<SignalName>,
     muted_until: BTreeMap<SignalName, Timestamp>,
     first_muted_until: Timestamp,
     pub(super) judged_through: BTreeMap<SignalName, Timestamp>,
@@ -53,6 +54,7 @@ pub struct Engine {
     pub(super) unassessed: BTreeSet<IncidentId>,
     pub(super) served: Served,
     pub(super) holes: Holes,
+    pub(super) waiting: Waiting,
     pub(super) polls: Polls,
 }
 
@@ -91,6 +93,7 @@ impl Engine {
             unassessed: BTreeSet::new(),
             served: Served::default(),
             holes: Holes::default(),
+            waiting: Waiting::default(),
             polls: Polls::default(),
         };
         for incident in restored.open {
@@ -110,14 +113,18 @@ impl Engine {
                 if let Coverage::Partial { .. } = coverage {
                     self.detect.excuse(&signal, through);
                 }
-                self.close(now, &signal, (from, through), &coverage, &mut effects)
+                let closed = self.detect.finish(&signal, through, self.muted(&signal));
+                self.take_slot(now, Slot { signal, from, through, coverage, closed }, &mut effects);
             }
             // A failed poll is no data: nothing is judged, and nothing is missed.
             Input::PollFailed { signal, slot, failure, because } => {
                 self.poll_failed(now, &signal, (slot, failure, &because), &mut effects);
             }
             Input::SourceGap { from, to } => self.detect.gap(from, to),
-            Input::Tick => self.tick(now, &mut effects),
+            Input::Tick => {
+                self.judge_slots(now, &mut effects);
+                self.tick(now, &mut effects);
+            }
             Input::Command(Command::Analyze { incident }) => self.analyze(now, incident, &mut effects),
             Input::Answered { incident, revision, answer } => {
                 self.answered(now, incident, revision, answer, &mut effects);
@@ -165,52 +172,9 @@ impl Engine {
         self.muted_until.get(signal).copied().unwrap_or(self.first_muted_until)
     }
 
-    fn close(
-        &mut self,
-        now: Timestamp,
-        signal: &SignalName,
-        (from, through): (Timestamp, Timestamp),
-        coverage: &Coverage,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Closed { findings, seen_ms } = self.detect.finish(signal, through, self.muted(signal));
-        let of_the_source = self.watch_source(now, signal, through, &findings, effects);
-        for finding in findings {
-            self.resolve_before(now, &finding, effects);
-            match &finding.what {
-                What::Anomalous(anomaly) => {
-                    self.trouble(now, &finding, Trouble::Deviation(*anomaly), effects)
-                }
-                What::Lost { last_seen } if of_the_source.contains(last_seen) => {}
-                What::Lost { last_seen } => {
-                    let lost = Trouble::Lost { last_seen: *last_seen, detected_at: finding.at };
-                    self.trouble(now, &finding, lost, effects);
-                }
-                What::Recovered(anomaly) => {
-                    self.trouble_that_passed(now, &finding, *anomaly, effects);
-                    self.absorb(now, &finding, effects);
-                }
-                What::Returned => {
-                    self.absorb(now, &finding, effects);
-                }
-                What::Restarted(restart) => self.restarted(now, &finding, *restart, effects),
-            }
-        }
-        // What is missing in a part of an answer ends nothing.
-        if through > self.muted(signal) && *coverage == Coverage::Whole {
-            self.reconcile(now, signal, effects);
-        }
-        for id in std::mem::take(&mut self.unassessed) {
-            self.reassess(now, id, effects);
-        }
-        self.awaited.remove(signal);
-        self.tick(now, effects);
-        self.advance(now, signal, (from, through), &seen_ms, effects);
-    }
-
     /// Resolves what was over before a finding: where a long time is caught up at once, its incidents follow each other
     /// as they would have done.
-    fn resolve_before(&mut self, now: Timestamp, finding: &Finding, effects: &mut Vec<Effect>) {
+    pub(super) fn resolve_before(&mut self, now: Timestamp, finding: &Finding, effects: &mut Vec<Effect>) {
         if !matches!(finding.what, What::Anomalous(_) | What::Lost { .. }) {
             return;
         }
@@ -263,7 +227,7 @@ impl Engine {
         effects.push(Effect::record(now, stream, event));
     }
 
-    fn reassess(&mut self, now: Timestamp, id: IncidentId, effects: &mut Vec<Effect>) {
+    pub(super) fn reassess(&mut self, now: Timestamp, id: IncidentId, effects: &mut Vec<Effect>) {
         let change = self.open.get(&id).and_then(|incident| incident.reassess(&self.settings.incident));
         if let Some(event) = change {
             self.record(now, Stream::Incident(id), Event::Incident(event), effects);

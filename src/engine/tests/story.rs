@@ -8,7 +8,7 @@ use crate::correlate;
 use crate::detect::{self, Kind, SignalPlan};
 use crate::diagnose::PastIncident;
 use crate::engine::{
-    Coverage, Effect, Engine, Event, Happening, Input, Restored, Settings, Stream, SystemEvent,
+    Coverage, Effect, Engine, Event, Failure, Happening, Input, Restored, Settings, Stream, SystemEvent,
 };
 use crate::id::IncidentId;
 use crate::incident::{self, Incident};
@@ -130,6 +130,22 @@ impl Story {
         for slot in slots {
             self.poll(slot..slot + 1);
         }
+    }
+
+    /// Slots at which the poll of every signal fails.
+    pub(super) fn fail(&mut self, slots: Range<i64>, failure: Failure) {
+        for slot in slots {
+            for signal in self.world.signals {
+                let (signal, because) = (SignalName::new(signal), "query got no answer: refused".to_owned());
+                self.step(slot, Input::PollFailed { signal, slot: at(slot), failure, because });
+            }
+        }
+    }
+
+    /// The log without diagnoses and what goes with them.
+    pub(super) fn told(&self) -> Vec<String> {
+        let noise = ["captured", "requested", "diagnosed", "not judged"];
+        self.log().into_iter().filter(|line| !noise.iter().any(|word| line.starts_with(word))).collect()
     }
 
     /// One poll of every signal that covers some slots at once.

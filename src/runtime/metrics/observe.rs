@@ -118,6 +118,7 @@ impl Metrics {
         for (counters, total, before) in [
             (&self.judged, tally.judged_total, before.judged_total),
             (&self.outside, tally.outside_total, before.outside_total),
+            (&self.unsettled, tally.unsettled_total, before.unsettled_total),
             (&self.repeated, tally.repeated_total, before.repeated_total),
             (&self.untracked, tally.untracked_total, before.untracked_total),
             (&self.evicted, tally.evicted_total, before.evicted_total),
