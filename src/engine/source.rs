@@ -242,7 +242,7 @@ impl Engine {
         let mut all = self.detect.loss(None, span, judged);
         with(&mut all);
         if is_of_the_source(&all) {
-            return Verdict::Source { of: signal.clone(), loss: all };
+            return Verdict::Source { of: signal.clone(), loss: own };
         }
         let is_behind = |name: &SignalName| {
             let is_asked = !self.polls.unanswered().contains_key(name);
@@ -302,11 +302,11 @@ impl Engine {
         let hold = self.settings.incident.resolve_after;
         let end = |outage: &Outage| {
             let key = (outage.signal.clone(), outage.silence.as_str());
-            match self.served.since.get(&key) {
-                _ if !is_configured(&outage.signal) => Some(outage.end(now, Ended::Forgotten)),
-                Some(since) if now.since(*since) >= hold => Some(outage.end(*since, Ended::Returned)),
-                Some(_) | None => None,
+            if !is_configured(&outage.signal) {
+                return Some(outage.end(now, Ended::Forgotten));
             }
+            let since = self.served.since.get(&key).copied()?;
+            (now.since(since) >= hold).then(|| outage.end(since, Ended::Returned))
         };
         let ends: Vec<_> = incident.outages.iter().filter(|o| o.is_active()).filter_map(end).collect();
         if ends.is_empty() {
