@@ -12,7 +12,7 @@ use super::settings::Settings;
 use super::slots::{Slot, Waiting};
 use super::source::Served;
 use super::standing::{Polls, SourceStanding, Unanswered};
-use crate::detect::{Detect, Finding, SeriesView, Tally, What};
+use crate::detect::{Closed, Detect, Finding, SeriesView, Tally, What};
 use crate::diagnose::{Cause, PastIncident};
 use crate::id::IncidentId;
 use crate::incident::{self, Incident, Phase, Requester, Subject};
@@ -113,7 +113,7 @@ impl Engine {
                 if let Coverage::Partial { .. } = coverage {
                     self.detect.excuse(&signal, through);
                 }
-                let closed = self.detect.finish(&signal, through, self.muted(&signal));
+                let closed = self.close(&signal, from, through);
                 self.take_slot(now, Slot { signal, from, through, coverage, closed }, &mut effects);
             }
             // A failed poll is no data: nothing is judged, and nothing is missed.
@@ -170,6 +170,21 @@ impl Engine {
 
     pub(super) fn muted(&self, signal: &SignalName) -> Timestamp {
         self.muted_until.get(signal).copied().unwrap_or(self.first_muted_until)
+    }
+
+    /// Closes a slot. Of steps that nobody asked for, nobody knows whether there were samples: silence in them is no loss.
+    fn close(&mut self, signal: &SignalName, from: Timestamp, through: Timestamp) -> Closed {
+        let muted = self.muted(signal);
+        let step = self.detect.plan(signal).map_or(Duration::ZERO, |plan| plan.step);
+        let next = self.judged_through(signal).map(|judged| judged.plus(step)).filter(|next| *next < from);
+        let Some(next) = next else { return self.detect.finish(signal, through, muted) };
+        self.detect.excuse(signal, from.minus(step));
+        let mut closed = self.detect.finish(signal, through, muted);
+        let known = next..from.plus(self.detect.lost_after(signal));
+        closed
+            .findings
+            .retain(|finding| !(matches!(finding.what, What::Lost { .. }) && known.contains(&finding.at)));
+        closed
     }
 
     /// Resolves what was over before a finding: where a long time is caught up at once, its incidents follow each other

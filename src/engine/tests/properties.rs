@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::story::{Fault, SIGNALS, Story, WARM, World, at, rebuilt};
 use crate::diagnose::Because;
 use crate::engine::{Command, Effect, Event, Failure, Input};
+use crate::id::{Fingerprint, IncidentId};
 use crate::incident;
 use crate::time::Timestamp;
 
@@ -162,10 +163,11 @@ proptest! {
     }
 }
 
+/// Series, whether they left their band or stopped, and since when.
+type Members = BTreeSet<(Fingerprint, bool, Timestamp)>;
+
 /// The ids of the incidents, each with what was in trouble and since when.
-fn decided(
-    story: &Story,
-) -> BTreeSet<(crate::id::IncidentId, BTreeSet<(crate::id::Fingerprint, bool, Timestamp)>)> {
+fn decided(story: &Story) -> BTreeSet<(IncidentId, Members)> {
     let members = |incident: &incident::Incident| {
         let member = |member: &incident::Member| {
             (member.key.hash, member.trouble.side().is_some(), member.trouble.onset())

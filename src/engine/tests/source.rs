@@ -186,6 +186,19 @@ fn what_is_missing_in_a_part_of_an_answer_is_not_lost() {
     story.check(&[]);
 }
 
+#[test]
+fn silence_in_steps_that_nobody_asked_for_is_no_loss() {
+    let mut story = Story::warm(world(SERVICES, Vec::new()));
+    for slot in [90, 91, 92, 160] {
+        story.poll(slot..slot + 1);
+    }
+    story.check(&["not judged error_rate 30..=89 not_asked", "not judged error_rate 93..=159 not_asked"]);
+    // One that is not there afterwards is lost all the same.
+    story.world.faults = gone(&["c"], 161..300);
+    story.play(200..230);
+    assert!(story.told().contains(&"opened c error_rate P2".to_owned()), "{:?}", story.told());
+}
+
 // ---- Steps that nobody judged -----------------------------------------------------------------------------
 
 #[test]
