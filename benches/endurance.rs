@@ -103,6 +103,7 @@ impl Life {
             settings: Settings::default(),
             kind: Kind::Other,
             step: Duration::from_millis(STEP_MS as u64),
+            window: Duration::ZERO,
             series_limit: series * 2,
         };
         let settings = engine::Settings {

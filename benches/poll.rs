@@ -97,6 +97,7 @@ impl Poll {
             settings: Settings::default(),
             kind: Kind::Other,
             step: Duration::from_millis(STEP_MS as u64),
+            window: Duration::ZERO,
             series_limit: series,
         };
         let label = "service".parse().expect("a label's name");

@@ -21,4 +21,5 @@ mod detection {
     mod properties;
     mod rates;
     mod spikes;
+    mod windows;
 }

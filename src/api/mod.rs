@@ -24,6 +24,7 @@ mod member_view;
 mod metrics;
 mod needs;
 mod openapi;
+mod outage_view;
 mod parameters;
 mod passage;
 mod patience;

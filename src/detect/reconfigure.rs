@@ -19,7 +19,8 @@ impl SignalPlan {
 
 impl Detect {
     /// Takes other plans, in their order. A signal that is new, that `asks_anew`, or whose plan does not keep the state
-    /// begins without any; the others keep theirs and are judged by the new plan from the next sample on: what was decided stays decided.
+    /// begins without any; the others keep theirs and are judged by the new plan from the next sample on: what was
+    /// decided stays decided.
     ///
     /// Gives the signals that begin without state.
     pub fn reconfigure(
@@ -40,7 +41,9 @@ impl Detect {
                 None => {
                     fresh.insert(signal.clone());
                     self.pending.swap_remove(&signal);
-                    Table::new(plan)
+                    let mut table = Table::new(plan);
+                    table.gaps = self.gaps().clone();
+                    table
                 }
             };
             tables.insert(signal, table);

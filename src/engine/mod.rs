@@ -3,16 +3,21 @@
 
 mod diagnosing;
 mod event;
+mod holes;
 mod input;
 mod reconfigure;
 mod settings;
+mod slots;
+mod source;
+mod standing;
 mod step;
 #[cfg(test)]
 mod tests;
 mod troubles;
 
-pub use self::event::{CapturedSeries, ConfigChange, Event, Happening, Stream, SystemEvent};
+pub use self::event::{CapturedSeries, ConfigChange, Event, Happening, NotJudged, Stream, SystemEvent};
 pub use self::input::{Answer, Command, Coverage, Effect, Failure, Input, Reply, Restored};
 pub use self::reconfigure::Reconfiguration;
 pub use self::settings::Settings;
+pub use self::standing::{SourceStanding, Unanswered};
 pub use self::step::Engine;

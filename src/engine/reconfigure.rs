@@ -31,6 +31,10 @@ impl Engine {
     /// decided again. The same settings again change nothing.
     pub(super) fn reconfigure(&mut self, now: Timestamp, to: Reconfiguration, effects: &mut Vec<Effect>) {
         let Reconfiguration { settings, asks_anew, first_look, change } = to;
+        if settings != self.settings || !asks_anew.is_empty() {
+            // What waits for other signals was found by the settings of before: it is judged by them.
+            self.judge_all_slots(now, effects);
+        }
         self.record(now, Stream::System, Event::System(SystemEvent::ConfigReloaded(change)), effects);
         let before = std::mem::replace(&mut self.settings, settings);
         let mut unwatched: BTreeSet<SignalName> = asks_anew.clone();
@@ -108,6 +112,7 @@ impl Engine {
             .retain(|signal, through| configured.contains(signal) || now.since(*through) < FORGET_AFTER);
         self.muted_until.retain(|signal, _| configured.contains(signal));
         self.awaited.retain(|signal| configured.contains(signal));
-        self.degraded.retain(|signal| configured.contains(signal));
+        self.holes.forget_but(&configured);
+        self.polls.forget_but(&configured);
     }
 }

@@ -38,8 +38,11 @@ pub const DIAGNOSED: &str = "incident.diagnosed";
 pub const CAPTURED: &str = "incident.captured";
 
 /// Every kind with the version that this release writes.
-pub const KINDS: [(&str, u32); 14] = [
+pub const KINDS: [(&str, u32); 20] = [
     (incident::OPENED, 1),
+    (incident::SOURCE_OPENED, 1),
+    (incident::OUTAGE_JOINED, 1),
+    (incident::OUTAGE_ENDED, 1),
     (incident::JOINED, 1),
     (incident::WORSENED, 1),
     (incident::MEMBER_ENDED, 1),
@@ -53,6 +56,9 @@ pub const KINDS: [(&str, u32); 14] = [
     (system::SOURCE_DEGRADED, 1),
     (system::CONFIG_RELOADED, 1),
     (system::RELOAD_FAILED, 1),
+    (system::SIGNAL_UNANSWERED, 1),
+    (system::SIGNAL_ANSWERED, 1),
+    (system::STEPS_NOT_JUDGED, 1),
 ];
 
 /// Writes an event. The same event gives the same bytes.

@@ -75,6 +75,8 @@ struct Progress {
     generation: u64,
     /// The last step that was handed to the engine.
     seen: Option<Timestamp>,
+    /// The first step that was asked for since a slot was last closed: an answer may come in parts over several slots.
+    unclosed_from: Option<Timestamp>,
     /// How many series the last answer had: what the next one is planned by.
     series: usize,
     failures: u32,
@@ -140,6 +142,7 @@ impl Poller {
         Progress {
             generation,
             seen: None,
+            unclosed_from: None,
             series: 0,
             failures: 0,
             noted_unusable: false,
@@ -249,6 +252,7 @@ impl Poller {
             let newest = TimeRange::last_points(range.end(), Duration::ZERO, query.step, 1);
             progress.series = self.source.range(&query, newest).await?.batch.series_count();
         }
+        let from = *progress.unclosed_from.get_or_insert(range.start());
         for part in chunks(range, query.step, progress.series, &self.assignment.limits) {
             let answer = self.source.range(&query, part).await?;
             progress.series = answer.batch.series_count();
@@ -259,10 +263,12 @@ impl Poller {
         }
         let closed = Input::SlotClosed {
             signal: query.signal.clone(),
+            from,
             through: range.end(),
             coverage: Coverage::Whole,
         };
         let taken = self.send(progress.generation, Message::Input(closed)).await;
+        progress.unclosed_from = None;
         Ok(if taken { Delivered::Yes } else { Delivered::NobodyThere })
     }
 

@@ -220,7 +220,13 @@ mod tests {
 
     fn plan() -> SignalPlan {
         let step = Duration::from_secs(15);
-        SignalPlan { settings: detect::Settings::default(), kind: Kind::Other, step, series_limit: 10 }
+        SignalPlan {
+            settings: detect::Settings::default(),
+            kind: Kind::Other,
+            step,
+            window: Duration::ZERO,
+            series_limit: 10,
+        }
     }
 
     /// A config with signals of these names and queries.
@@ -239,6 +245,7 @@ mod tests {
                 correlate: correlate::Settings::default(),
                 incident: incident::Settings::default(),
                 questions_per_incident: 0,
+                source_lost_after: minute,
             },
             signals: signals.iter().map(|of| Polled { query: query(of), interval: minute }).collect(),
             source: source(),

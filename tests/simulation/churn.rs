@@ -17,7 +17,7 @@ const STEPS_PER_CHANGE: usize = 6;
 
 fn engine(signal: &SignalName) -> Engine {
     let plan =
-        SignalPlan { settings: Settings::default(), kind: Kind::Other, step: STEP, series_limit: 1000 };
+        SignalPlan { settings: Settings::default(), kind: Kind::Other, step: STEP, window: Duration::ZERO, series_limit: 1000 };
     let settings = engine::Settings {
         signals: vec![(signal.clone(), plan)],
         correlate: correlate::Settings::default(),
