@@ -58,6 +58,7 @@ async fn get_status(State(agent): State<Agent>, _: NoParameters) -> Json<StatusV
         at: status.at.to_string(),
         is_ready: status.is_ready,
         not_ready_because: status.not_ready_because.clone(),
+        source: status.source.into(),
         signals: agent.signals.iter().map(signal).collect(),
         open_incidents: (&status.open_incidents).into(),
         model: (&status.model).into(),

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::signal_view::{SeriesCountsView, SignalInfo};
 use crate::incident::Severity;
-use crate::runtime::{ModelStatus, PollStatus, SignalStatus};
+use crate::runtime::{ModelStatus, PollStatus, SignalStatus, SourceStatus};
 use crate::store::Counts;
 
 /// How the agent stands.
@@ -32,6 +32,8 @@ pub(super) struct StatusView {
     /// Why not, where it is not.
     #[schema(required = true)]
     pub(super) not_ready_because: Option<String>,
+    /// The backend.
+    pub(super) source: SourceView,
     /// A row a signal, in the order of the config.
     pub(super) signals: Vec<SignalStatusView>,
     /// Incidents that are not resolved.
@@ -41,6 +43,27 @@ pub(super) struct StatusView {
     /// What the store holds; null where it can't be read.
     #[schema(required = true)]
     pub(super) log: Option<LogView>,
+}
+
+/// How the backend stands.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Source)]
+pub(super) struct SourceView {
+    /// Since when it answers nobody; null while it answers.
+    #[schema(required = true)]
+    #[schema(format = DateTime)]
+    silent_since_at: Option<String>,
+    /// How far its clock is ahead of the agent's, in seconds; 0 where they agree within 5 s or nothing is known.
+    clock_skew_s: f64,
+}
+
+impl From<SourceStatus> for SourceView {
+    fn from(source: SourceStatus) -> Self {
+        Self {
+            silent_since_at: source.silent_since.map(|at| at.to_string()),
+            clock_skew_s: source.clock_skew_ms as f64 / 1000.0,
+        }
+    }
 }
 
 /// Incidents that are not resolved, by severity.
@@ -110,6 +133,10 @@ pub(super) struct PollsView {
     answered_total: u64,
     /// Polls that failed, all their retries included.
     failed_total: u64,
+    /// Of these, those since the last answer.
+    failures_in_a_row: u64,
+    /// Slots at which the backend was not asked, since it was silent and another signal tried whether it answers again.
+    held_total: u64,
     /// Slots that passed while an earlier one was still being worked on.
     missed_total: u64,
     /// When the last answer came.
@@ -192,6 +219,8 @@ impl From<PollStatus> for PollsView {
         Self {
             answered_total: polls.answered_total,
             failed_total: polls.failed_total,
+            failures_in_a_row: polls.failures_in_a_row,
+            held_total: polls.held_total,
             missed_total: polls.missed_total,
             last_answer_at: polls.last_answer_at.map(|at| at.to_string()),
             last_error: polls.last_error,

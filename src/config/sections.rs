@@ -28,6 +28,7 @@ pub(super) fn source(root: &mut Section<'_>) -> Option<source::Settings> {
     let headers = headers(&mut section);
     let timeout = section.duration("timeout", Duration::from_millis(10)..=10 * MINUTE);
     let query_delay = section.duration("query_delay", ZERO..=DAY);
+    let pulse = pulse(&mut section);
     let requests_per_second = section.count("requests_per_second", 1..=10_000);
     let burst = section.count("burst", 1..=10_000);
     let retries = section.count("retries", 0..=10);
@@ -42,6 +43,7 @@ pub(super) fn source(root: &mut Section<'_>) -> Option<source::Settings> {
         headers,
         timeout: timeout.unwrap_or(SECOND),
         query_delay: query_delay.unwrap_or(ZERO),
+        pulse,
         requests_per_second: requests_per_second.unwrap_or(1),
         burst: burst.unwrap_or(1),
         retries: retries.unwrap_or(0),
@@ -59,6 +61,17 @@ pub(super) fn source(root: &mut Section<'_>) -> Option<source::Settings> {
     }
     section.finish();
     Some(settings)
+}
+
+/// Reads the query by which the backend's own gaps are seen; empty switches it off.
+fn pulse(section: &mut Section<'_>) -> String {
+    let promql = section.optional("pulse").unwrap_or_default();
+    if !promql.is_empty()
+        && let Err(because) = source::check_promql(&promql)
+    {
+        section.refuse("pulse", because);
+    }
+    promql
 }
 
 fn auth(section: &mut Section<'_>) -> Option<Auth> {

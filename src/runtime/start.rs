@@ -6,11 +6,13 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
+use super::backend::{Backend, PulseQuery};
 use super::asker::{Asker, QUESTIONS_WAITING_MAX};
 use super::clock::Clock;
+use super::jumping::Awake;
 use super::metrics::{Metrics, tell_config};
 use super::pipeline::{Message, PAST_LIMIT, Pipeline, Tagged, not_ahead};
-use super::poller::{Assignment, Poller};
+use super::poller::{Assignment, Feed, Poller};
 use super::settings::Settings;
 use super::status::{Handle, Status};
 use super::supervisor::Supervisor;
@@ -91,7 +93,9 @@ pub async fn start(
     write_start(&store, &clock, version, config_hash).await?;
     let metrics = Metrics::new(registry);
     engine.signals.iter().for_each(|(signal, _)| metrics.begun(signal, clock.now()));
-    let backend = Prometheus::new(&source)?;
+    let pulse = PulseQuery { promql: source.pulse.clone(), limits: source.limits(), delay: source.query_delay };
+    let client = Prometheus::new(&source)?;
+    let backend = Backend::new(client, pulse, clock.clone(), metrics.clone());
     let (queue, taken) = mpsc::channel(settings.queue_limit);
     let (generation, generations) = watch::channel(0);
     let (status, statuses) = watch::channel(Arc::new(Status {
@@ -111,14 +115,14 @@ pub async fn start(
             interval,
             query,
         };
-        let poller = Poller {
-            assignment,
-            source: backend.clone(),
+        let feed = Feed {
+            backend: backend.clone(),
             clock: clock.clone(),
             engine: queue.clone(),
             generation: generations.clone(),
             metrics: metrics.clone(),
         };
+        let poller = Poller::new(assignment, feed);
         let cancelled = supervisor.cancelled();
         supervisor.spawn("poller", async move {
             tokio::select! {
@@ -127,7 +131,7 @@ pub async fn start(
             }
         });
     }
-    supervisor.spawn("ticks", ticks(clock.clone(), queue.clone(), supervisor.clone()));
+    supervisor.spawn("ticks", ticks(clock.clone(), queue.clone(), supervisor.clone(), clock.awake()));
     let questions = model.map(|(model, cache_for)| {
         let (questions, asked) = mpsc::channel(QUESTIONS_WAITING_MAX);
         let (store, clock, supervisor) = (store.clone(), clock.clone(), supervisor.clone());
@@ -149,6 +153,7 @@ pub async fn start(
         first_look: settings.first_look,
         store,
         clock,
+        backend,
         queue: taken,
         questions,
         answers: answers.clone(),
@@ -207,16 +212,17 @@ async fn write_start(
     Ok(())
 }
 
-async fn ticks(clock: Clock, queue: mpsc::Sender<Tagged>, supervisor: Supervisor) {
+async fn ticks(clock: Clock, queue: mpsc::Sender<Tagged>, supervisor: Supervisor, awake: Awake) {
     // However fast the clock, real time bounds how often.
     let span = TICK.max(Duration::from_millis(200).mul_f64(clock.speed()));
     let cancelled = supervisor.cancelled();
+    let _awake = awake;
     loop {
         tokio::select! {
             () = clock.sleep(span) => {}
             () = cancelled.cancelled() => return,
         }
         // A full queue brings time forward by itself: each input has its own.
-        let _ = queue.try_send(Tagged { generation: None, message: Message::Input(Input::Tick) });
+        let _ = queue.try_send(Tagged { generation: None, message: Message::Input(Input::Tick), awake: clock.awake() });
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::jumping::Awake;
 use super::pipeline::{Message, Tagged};
 use crate::detect::{SeriesView, Tally};
 use crate::engine::{Command, Reply};
@@ -26,8 +27,19 @@ pub struct Status {
     pub signals: Vec<SignalStatus>,
     /// Incidents that are not resolved, by severity (`P0` to `P3`).
     pub open_incidents: BTreeMap<&'static str, usize>,
+    /// The backend, as its pollers see it.
+    pub source: SourceStatus,
     /// The model, as far as it was asked.
     pub model: ModelStatus,
+}
+
+/// How the backend stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SourceStatus {
+    /// Since when it answers nobody; `None` while it answers.
+    pub silent_since: Option<Timestamp>,
+    /// Milliseconds by which its clock is ahead of the agent's; 0 where they agree or nothing is known.
+    pub clock_skew_ms: i64,
 }
 
 /// How one signal stands.
@@ -52,6 +64,10 @@ pub struct PollStatus {
     pub answered_total: u64,
     /// Polls that failed, all their retries included.
     pub failed_total: u64,
+    /// Of these, those since the last answer.
+    pub failures_in_a_row: u64,
+    /// Slots at which the backend was not asked, since it was known to be silent.
+    pub held_total: u64,
     /// Slots that passed while an earlier one was still being worked on.
     pub missed_total: u64,
     /// When the last answer came.
@@ -145,7 +161,7 @@ impl Handle {
         let queue = self.requests.upgrade().ok_or(Unavailable)?;
         let message = Message::Request(request(reply));
         // Not waiting: a reader may not hold up what feeds the engine.
-        queue.try_send(Tagged { generation: None, message }).map_err(|_| Unavailable)?;
+        queue.try_send(Tagged { generation: None, message, awake: Awake::default() }).map_err(|_| Unavailable)?;
         drop(queue);
         answer.await.map_err(|_| Unavailable)
     }

@@ -2,13 +2,14 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
 use crate::source::{Asked, SourceError};
+use crate::time::{Timestamp, millis};
 
 /// As much of a refusal's body is read.
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
@@ -24,16 +25,24 @@ pub(super) struct Exchange {
     pub(super) bytes_max: usize,
 }
 
+/// A successful answer's body.
+pub(super) struct Body {
+    pub(super) bytes: Vec<u8>,
+    /// The time on the backend's clock, by its `Date`.
+    pub(super) served_at: Option<Timestamp>,
+}
+
 impl Exchange {
     /// Reads a successful answer's body, which must look like a JSON object.
-    pub(super) async fn body(&self, response: Response) -> Result<Vec<u8>, SourceError> {
+    pub(super) async fn body(&self, response: Response) -> Result<Body, SourceError> {
         if !response.status().is_success() {
             return Err(self.refusal(response).await);
         }
         let content_type = header(&response, CONTENT_TYPE.as_str()).unwrap_or("no content type").to_owned();
-        let body = self.read(response).await?;
-        match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
-            Some(b'{') => Ok(body),
+        let served_at = header(&response, DATE.as_str()).and_then(date);
+        let bytes = self.read(response).await?;
+        match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'{') => Ok(Body { bytes, served_at }),
             Some(_) => {
                 let content_type = shown(&content_type);
                 Err(SourceError::NotJson { asked: Arc::clone(&self.asked), content_type })
@@ -133,6 +142,11 @@ fn refusal_text(body: &[u8], is_text: bool) -> Option<String> {
     }
     let text = shown(String::from_utf8_lossy(body).trim());
     (is_text && !text.is_empty()).then_some(text)
+}
+
+fn date(text: &str) -> Option<Timestamp> {
+    let since = httpdate::parse_http_date(text.trim()).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_millis(millis(since)))
 }
 
 fn status_text(status: StatusCode) -> String {

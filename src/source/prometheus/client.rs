@@ -12,7 +12,7 @@ use reqwest::Url;
 use reqwest::header::HeaderMap;
 use serde::Deserialize;
 
-use super::answer::Exchange;
+use super::answer::{Body, Exchange};
 use super::request::{headers, http_client};
 use super::retry::with_retries;
 use crate::series::SignalName;
@@ -114,8 +114,10 @@ impl Prometheus {
         let form = RangeForm::new(query, range)
             .map_err(|because| SourceError::Query { asked: Arc::clone(&asked), because })?;
         let exchange = self.exchange(&asked);
-        let body = with_retries(&self.shared.settings, &asked, || self.range_once(&exchange, &form)).await?;
-        self.decode(asked, query, body).await
+        let Body { bytes, served_at } =
+            with_retries(&self.shared.settings, &asked, || self.range_once(&exchange, &form)).await?;
+        let answer = self.decode(asked, query, bytes).await?;
+        Ok(Answer { served_at, ..answer })
     }
 
     /// Asks which backend this is and in which version.
@@ -126,8 +128,8 @@ impl Prometheus {
         let asked = Asked::build_info(Arc::clone(&self.shared.name));
         let exchange = self.exchange(&asked);
         let body = with_retries(&self.shared.settings, &asked, || self.build_info_once(&exchange)).await?;
-        let answer: BuildInfoAnswer = serde_json::from_slice(&body).map_err(|error| {
-            let flaw = Flaw { at: byte_of(&body, &error), because: "no build information is found" };
+        let answer: BuildInfoAnswer = serde_json::from_slice(&body.bytes).map_err(|error| {
+            let flaw = Flaw { at: byte_of(&body.bytes, &error), because: "no build information is found" };
             SourceError::Decode { asked, because: DecodeError::Malformed(flaw) }
         })?;
         Ok(answer.data)
@@ -142,7 +144,7 @@ impl Prometheus {
         }
     }
 
-    async fn range_once(&self, exchange: &Exchange, form: &RangeForm<'_>) -> Result<Vec<u8>, SourceError> {
+    async fn range_once(&self, exchange: &Exchange, form: &RangeForm<'_>) -> Result<Body, SourceError> {
         let timeout = millis(exchange.timeout);
         let mut request =
             self.shared.api.query_range(form.promql, form.start, form.end, form.step).timeout(timeout);
@@ -161,7 +163,7 @@ impl Prometheus {
         exchange.body(response).await
     }
 
-    async fn build_info_once(&self, exchange: &Exchange) -> Result<Vec<u8>, SourceError> {
+    async fn build_info_once(&self, exchange: &Exchange) -> Result<Body, SourceError> {
         let mut url = self.shared.base.clone();
         url.set_path(&format!("{}/api/v1/status/buildinfo", url.path().trim_end_matches('/')));
         let headers = self.prepare(exchange).await?;
