@@ -47,6 +47,7 @@ fn measure(series: usize, ticks: i64) -> Cost {
         settings: Settings::default(),
         kind: Kind::Other,
         step: Duration::from_millis(STEP_MS as u64),
+        window: Duration::ZERO,
         series_limit: series,
     };
     let mut detect = Detect::new([(signal.clone(), plan)]);

@@ -135,6 +135,7 @@ pub fn engine_settings(config: &Config, signals: impl IntoIterator<Item = Signal
         signals: signals.into_iter().map(|signal| (signal.clone(), config.plan_for(&signal))).collect(),
         correlate: config.correlate.clone(),
         incident: config.incident.clone(),
+        source_lost_after: config.source_lost_after,
         questions_per_incident: if config.llm.enabled { config.llm.questions_per_incident } else { 0 },
     }
 }

@@ -41,8 +41,8 @@ impl Replay {
             effects.extend(self.step(at, Input::Batch(batch)));
         }
         for signal in signals {
-            effects
-                .extend(self.step(at, Input::SlotClosed { signal, through: at, coverage: Coverage::Whole }));
+            let (from, through, coverage) = (at, at, Coverage::Whole);
+            effects.extend(self.step(at, Input::SlotClosed { signal, from, through, coverage }));
         }
         effects
     }

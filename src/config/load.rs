@@ -118,8 +118,10 @@ fn draft(settings: &Table, notes: &Notes) -> Option<Config> {
     let log = sections::log(&mut root);
     let runtime = sections::runtime(&mut root);
     root.finish();
+    let (source, source_lost_after) = source?;
     Some(Config {
-        source: source?,
+        source,
+        source_lost_after,
         signals,
         signal_defaults: signal_defaults?,
         correlate: correlate?,

@@ -21,7 +21,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Reads `[source]`. Its room checks the whole once more; what it finds beyond the single keys is noted too.
-pub(super) fn source(root: &mut Section<'_>) -> Option<source::Settings> {
+///
+/// Beside it stands how long the backend may be silent until it is lost, which is the engine's to judge.
+pub(super) fn source(root: &mut Section<'_>) -> Option<(source::Settings, Duration)> {
     let mut section = root.section("source");
     let url = section.text("url");
     let auth = auth(&mut section);
@@ -36,6 +38,7 @@ pub(super) fn source(root: &mut Section<'_>) -> Option<source::Settings> {
     let bytes_per_request = section.count("bytes_per_request", 65_536..=1 << 30);
     let samples_per_request = section.count("samples_per_request", 1..=50_000_000);
     let points_per_series = section.count("points_per_series", 1..=11_000);
+    let lost_after = section.duration("lost_after", 10 * SECOND..=DAY);
     // A mistaken value is told already; anything sound stands in for it, so that the rest is checked as well.
     let settings = source::Settings {
         url: url.unwrap_or_else(|| "http://127.0.0.1:9090".to_owned()),
@@ -60,7 +63,7 @@ pub(super) fn source(root: &mut Section<'_>) -> Option<source::Settings> {
         }
     }
     section.finish();
-    Some(settings)
+    Some((settings, lost_after?))
 }
 
 /// Reads the query by which the backend's own gaps are seen; empty switches it off.

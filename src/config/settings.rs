@@ -15,6 +15,8 @@ use crate::{api, correlate, incident, llm, runtime, store, telemetry};
 pub struct Config {
     /// Where samples come from.
     pub source: source::Settings,
+    /// The backend is lost when no signal has been answered for this long.
+    pub source_lost_after: Duration,
     /// The signals, in the order in which they are written; at most 100. None is fine for a replay.
     pub signals: Vec<Signal>,
     /// How a signal is polled and judged that says nothing about it.
@@ -65,12 +67,13 @@ pub struct SignalDefaults {
 }
 
 impl SignalDefaults {
-    /// The plan for a signal of that name.
+    /// The plan for a signal of that name, whose samples stand for themselves.
     pub fn plan_for(&self, signal: &SignalName) -> SignalPlan {
         SignalPlan {
             settings: self.detect.clone(),
             kind: self.kind.unwrap_or_else(|| Kind::of_name(signal.as_str())),
             step: self.step,
+            window: Duration::ZERO,
             series_limit: self.tracked_series,
         }
     }

@@ -6,9 +6,9 @@ use super::layers::lay_over;
 use super::section::{Notes, Section};
 use super::settings::{Signal, SignalDefaults};
 use super::tree::{Node, Table, Value};
-use crate::detect::{self, Kind, Missing, Sides};
+use crate::detect::{self, Kind, Missing, Sides, SignalPlan};
 use crate::series::SignalName;
-use crate::source::{ServiceLabels, SignalQuery, check_promql};
+use crate::source::{ServiceLabels, SignalQuery, check_promql, longest_window};
 use crate::time::format_duration;
 
 /// More signals than this are no golden signals, and each is a query a poll.
@@ -66,7 +66,7 @@ fn signal(
     section.finish();
     let (name, promql, tuning) = (SignalName::new(name), promql?, tuning?);
     Some(Signal {
-        plan: tuning.plan_for(&name),
+        plan: SignalPlan { window: longest_window(&promql), ..tuning.plan_for(&name) },
         query: SignalQuery { signal: name, promql, step: tuning.step, service_label: tuning.service_label },
         interval: tuning.interval,
     })

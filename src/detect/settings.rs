@@ -131,6 +131,9 @@ pub struct SignalPlan {
     pub kind: Kind,
     /// The time between two samples.
     pub step: Duration,
+    /// The longest time that one sample looks back over: the query's longest range, subqueries included; zero where it
+    /// has none. A gap in what is measured distorts samples for so long after it.
+    pub window: Duration,
     /// At most so many series are tracked; further ones are counted and left out.
     pub series_limit: usize,
 }

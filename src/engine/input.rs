@@ -18,6 +18,8 @@ pub enum Input {
     SlotClosed {
         /// The signal.
         signal: SignalName,
+        /// The first step that was asked for since the slot before closed.
+        from: Timestamp,
         /// The last step that the answer covers.
         through: Timestamp,
         /// Whether the answer holds all that the backend has.

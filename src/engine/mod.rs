@@ -5,6 +5,7 @@ mod diagnosing;
 mod event;
 mod input;
 mod settings;
+mod standing;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -13,4 +14,5 @@ mod troubles;
 pub use self::event::{CapturedSeries, Event, Happening, Stream, SystemEvent};
 pub use self::input::{Answer, Command, Coverage, Effect, Failure, Input, Reply, Restored};
 pub use self::settings::Settings;
+pub use self::standing::{SourceStanding, Unanswered};
 pub use self::step::Engine;

@@ -1,5 +1,7 @@
 //! What the engine is told once, at the start.
 
+use std::time::Duration;
+
 use crate::correlate;
 use crate::detect::SignalPlan;
 use crate::incident;
@@ -14,6 +16,8 @@ pub struct Settings {
     pub correlate: correlate::Settings,
     /// How incidents are assessed and resolved.
     pub incident: incident::Settings,
+    /// The backend is lost when no signal has been answered for this long.
+    pub source_lost_after: Duration,
     /// How often the pipeline asks a model about one incident; 0 where no model is configured.
     pub questions_per_incident: u32,
 }

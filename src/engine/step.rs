@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use super::event::{Event, Stream};
 use super::input::{Command, Effect, Input, Restored};
 use super::settings::Settings;
+use super::standing::{Polls, SourceStanding, Unanswered};
 use crate::detect::{Detect, SeriesView, Tally, What};
 use crate::diagnose::{Cause, PastIncident};
 use crate::id::IncidentId;
@@ -49,6 +50,7 @@ pub struct Engine {
     /// Incidents that changed in this slot and whose severity is due at its end, once for all that changed.
     pub(super) unassessed: BTreeSet<IncidentId>,
     pub(super) degraded: BTreeSet<SignalName>,
+    pub(super) polls: Polls,
 }
 
 impl Engine {
@@ -85,6 +87,7 @@ impl Engine {
             stale,
             unassessed: BTreeSet::new(),
             degraded: BTreeSet::new(),
+            polls: Polls::default(),
         };
         for incident in restored.open {
             engine.hold(incident);
@@ -98,11 +101,15 @@ impl Engine {
         self.began.get_or_insert(now);
         match input {
             Input::Batch(batch) => self.detect.judge(&batch, self.muted(batch.signal())),
-            Input::SlotClosed { signal, through, coverage: _ } => {
+            Input::SlotClosed { signal, from: _, through, coverage: _ } => {
+                self.polls.answered(&signal);
                 self.close(now, &signal, through, &mut effects)
             }
             // A failed poll is no data: nothing is judged, and nothing is missed.
-            Input::PollFailed { .. } | Input::SourceGap { .. } => {}
+            Input::PollFailed { signal, slot, failure, because } => {
+                self.polls.failed(&signal, slot, failure, &because);
+            }
+            Input::SourceGap { .. } => {}
             Input::Tick => self.tick(now, &mut effects),
             Input::Command(Command::Analyze { incident }) => self.analyze(now, incident, &mut effects),
             Input::Answered { incident, revision, answer } => {
@@ -140,6 +147,16 @@ impl Engine {
     /// Signals of which most series have stopped at once.
     pub fn degraded(&self) -> impl Iterator<Item = &SignalName> {
         self.degraded.iter()
+    }
+
+    /// Whether the backend answers, and since when it does not.
+    pub fn source_standing(&self) -> SourceStanding {
+        self.polls.standing(self.settings.signals.len(), self.settings.source_lost_after)
+    }
+
+    /// The signals whose last polls failed, with since when and why.
+    pub fn unanswered(&self) -> impl Iterator<Item = (&SignalName, &Unanswered)> {
+        self.polls.unanswered().iter()
     }
 
     pub(super) fn muted(&self, signal: &SignalName) -> Timestamp {

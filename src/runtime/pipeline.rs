@@ -14,7 +14,7 @@ use super::clock::Clock;
 use super::jumping::Awake;
 use super::metrics::{Metrics, Told};
 use super::status::{ModelStatus, PollStatus, Request, SignalStatus, SourceStatus, Status};
-use crate::engine::{self, Command, Effect, Engine, Input, Reply, Restored};
+use crate::engine::{self, Command, Effect, Engine, Input, Reply, Restored, SourceStanding};
 use crate::incident::Incident;
 use crate::series::SignalName;
 use crate::store::{Commit, Store, StoreError};
@@ -373,12 +373,18 @@ impl Working {
     }
 
     fn why_not_ready(&self, tallies: &[(SignalName, crate::detect::Tally)]) -> Option<String> {
-        tallies.iter().find_map(|(signal, _)| {
+        let no_answer = tallies.iter().find_map(|(signal, _)| {
             let polls = self.polls.get(signal);
             let has_answer = polls.is_some_and(|polls| polls.answered_total > 0);
             let because =
                 polls.and_then(|polls| polls.last_error.as_deref()).unwrap_or("its history is being read");
             (!has_answer).then(|| format!("signal {signal} has no answer yet: {because}"))
+        });
+        no_answer.or_else(|| match self.engine.source_standing() {
+            SourceStanding::Answering | SourceStanding::Failing { .. } => None,
+            SourceStanding::Lost { since } => {
+                Some(format!("the source is lost: it has answered nothing since {since}"))
+            }
         })
     }
 }

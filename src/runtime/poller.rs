@@ -304,9 +304,7 @@ impl Poller {
             Some(seen) => seen.max(oldest),
             None => {
                 let from = judged_through.unwrap_or(now).min(now.minus(*delay));
-                from.minus(*history)
-                    .max(oldest.min(now.minus(*delay).minus(*history)))
-                    .align_down(query.step)
+                from.minus(*history).max(oldest.min(now.minus(*delay).minus(*history))).align_down(query.step)
             }
         };
         TimeRange::unseen(after, now, *delay, query.step)

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
-use super::backend::{Backend, PulseQuery};
 use super::asker::{Asker, QUESTIONS_WAITING_MAX};
+use super::backend::{Backend, PulseQuery};
 use super::clock::Clock;
 use super::jumping::Awake;
 use super::metrics::{Metrics, tell_config};
@@ -93,7 +93,8 @@ pub async fn start(
     write_start(&store, &clock, version, config_hash).await?;
     let metrics = Metrics::new(registry);
     engine.signals.iter().for_each(|(signal, _)| metrics.begun(signal, clock.now()));
-    let pulse = PulseQuery { promql: source.pulse.clone(), limits: source.limits(), delay: source.query_delay };
+    let pulse =
+        PulseQuery { promql: source.pulse.clone(), limits: source.limits(), delay: source.query_delay };
     let client = Prometheus::new(&source)?;
     let backend = Backend::new(client, pulse, clock.clone(), metrics.clone());
     let (queue, taken) = mpsc::channel(settings.queue_limit);
@@ -223,6 +224,10 @@ async fn ticks(clock: Clock, queue: mpsc::Sender<Tagged>, supervisor: Supervisor
             () = cancelled.cancelled() => return,
         }
         // A full queue brings time forward by itself: each input has its own.
-        let _ = queue.try_send(Tagged { generation: None, message: Message::Input(Input::Tick), awake: clock.awake() });
+        let _ = queue.try_send(Tagged {
+            generation: None,
+            message: Message::Input(Input::Tick),
+            awake: clock.awake(),
+        });
     }
 }

@@ -161,7 +161,9 @@ impl Handle {
         let queue = self.requests.upgrade().ok_or(Unavailable)?;
         let message = Message::Request(request(reply));
         // Not waiting: a reader may not hold up what feeds the engine.
-        queue.try_send(Tagged { generation: None, message, awake: Awake::default() }).map_err(|_| Unavailable)?;
+        queue
+            .try_send(Tagged { generation: None, message, awake: Awake::default() })
+            .map_err(|_| Unavailable)?;
         drop(queue);
         answer.await.map_err(|_| Unavailable)
     }

@@ -16,6 +16,6 @@ pub use self::decode::{Answer, DecodeError, Flaw, Interner, decode};
 pub use self::error::{Asked, SourceError};
 pub use self::plan::{BYTES_PER_SAMPLE, BYTES_PER_SERIES, Limits, TimeRange, chunks};
 pub use self::prometheus::{BuildInfo, Prometheus};
-pub use self::query::{ServiceLabels, SignalQuery, check_promql};
+pub use self::query::{ServiceLabels, SignalQuery, check_promql, longest_window};
 pub use self::recording::{Recording, RecordingError, Slot, Slots};
 pub use self::settings::{Auth, Mistake, Settings};

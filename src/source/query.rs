@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use promql_parser::parser::{self, value::ValueType};
+use promql_parser::parser::{self, Expr, value::ValueType};
 
 use crate::series::{Labels, Service, SignalName};
 
@@ -95,8 +95,7 @@ pub fn check_promql(text: &str) -> Result<(), String> {
         return Err(refused);
     }
     // The parser is somebody else's, and a text that it panics on is a mistake in a config, no reason to end.
-    let parsed = std::panic::catch_unwind(|| parser::parse(text))
-        .unwrap_or_else(|_| Err("the parser gives up on it: write it more simply".to_owned()));
+    let parsed = parsed(text);
     let expression = parsed.map_err(|error| {
         let error: String = error.chars().take(400).collect();
         let hint = unclosed(text).map(|opened| format!(" ({opened} is not closed)")).unwrap_or_default();
@@ -113,6 +112,41 @@ pub fn check_promql(text: &str) -> Result<(), String> {
                 .to_owned(),
         ),
         ValueType::String => Err("is a string, which has no values: ask for a metric".to_owned()),
+    }
+}
+
+fn parsed(text: &str) -> Result<Expr, String> {
+    std::panic::catch_unwind(|| parser::parse(text))
+        .unwrap_or_else(|_| Err("the parser gives up on it: write it more simply".to_owned()))
+}
+
+/// The longest time that one point of an expression looks back over: the longest of its ranges, where a range within a
+/// subquery adds to the subquery's. An offset moves what is looked at and lengthens nothing. Zero where there is no
+/// range, and for what [`check_promql`] refuses.
+pub fn longest_window(text: &str) -> Duration {
+    match check_promql(text).and_then(|()| parsed(text)) {
+        Ok(expression) => window_of(&expression),
+        Err(_) => Duration::ZERO,
+    }
+}
+
+fn window_of(expression: &Expr) -> Duration {
+    match expression {
+        Expr::MatrixSelector(selector) => selector.range,
+        Expr::Subquery(subquery) => subquery.range.saturating_add(window_of(&subquery.expr)),
+        Expr::Aggregate(aggregate) => {
+            let parameter = aggregate.param.as_ref().map(|parameter| window_of(parameter));
+            window_of(&aggregate.expr).max(parameter.unwrap_or_default())
+        }
+        Expr::Unary(unary) => window_of(&unary.expr),
+        Expr::Binary(binary) => window_of(&binary.lhs).max(window_of(&binary.rhs)),
+        Expr::Paren(paren) => window_of(&paren.expr),
+        Expr::Call(call) => {
+            call.args.args.iter().map(|argument| window_of(argument)).max().unwrap_or_default()
+        }
+        Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::VectorSelector(_) | Expr::Extension(_) => {
+            Duration::ZERO
+        }
     }
 }
 
@@ -176,6 +210,19 @@ mod tests {
         check("histogram_quantile(0.95, sum by (le, service) (rate(x_bucket[5m])))", None);
         check("(a / b) > 0.5 or on() vector(1)", None);
         check("max_over_time(rate(x[1m])[10m:1m])", None);
+    }
+
+    #[test]
+    fn the_window_is_the_longest_range_and_a_subquery_adds_its_own() {
+        let seconds = |text: &str| longest_window(text).as_secs();
+        assert_eq!(seconds("up"), 0);
+        assert_eq!(seconds("up offset 1h"), 0);
+        assert_eq!(seconds("sum by (service) (rate(x{code=~\"5..\"}[5m]))"), 300);
+        assert_eq!(seconds("rate(a[1m]) / clamp_min(increase(b[10m]), 1)"), 600);
+        assert_eq!(seconds("-(rate(a[2m] offset 1d))"), 120);
+        assert_eq!(seconds("max_over_time(rate(x[1m])[10m:1m])"), 660);
+        assert_eq!(seconds("quantile(scalar(avg_over_time(q[3m])), rate(x[1m]))"), 180);
+        assert_eq!(seconds("x[5m]"), 0, "refused");
     }
 
     #[test]

@@ -183,7 +183,7 @@ pub(crate) fn key(service: &str) -> Arc<SeriesKey> {
 }
 
 pub(crate) fn plan(settings: Settings, step: Duration) -> SignalPlan {
-    SignalPlan { settings, kind: Kind::Other, step, series_limit: 1000 }
+    SignalPlan { settings, kind: Kind::Other, step, window: Duration::ZERO, series_limit: 1000 }
 }
 
 /// A batch with one row.

@@ -47,6 +47,7 @@ pub(crate) fn demo_engine(muted_until_ms: i64) -> Engine {
         settings: Settings::default(),
         kind,
         step: Duration::from_millis(STEP_MS as u64),
+        window: Duration::ZERO,
         series_limit: 1000,
     };
     let settings = engine::Settings {
@@ -56,6 +57,7 @@ pub(crate) fn demo_engine(muted_until_ms: i64) -> Engine {
             .collect(),
         correlate: correlate::Settings::default(),
         incident: incident::Settings::default(),
+        source_lost_after: Duration::from_secs(180),
         questions_per_incident: 0,
     };
     Engine::new(settings, Restored::default(), Timestamp::from_millis(muted_until_ms))
@@ -94,6 +96,7 @@ pub(crate) fn replay(world: &World, run: Run, sampling: Sampling) -> Replay {
                 now,
                 Input::SlotClosed {
                     signal: SignalName::new(signal.name()),
+                    from: Timestamp::from_millis(next_step),
                     through,
                     coverage: Coverage::Whole,
                 },

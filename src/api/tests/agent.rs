@@ -9,7 +9,7 @@ use super::server::{Server, refused, settings};
 use super::story::Story;
 use crate::api::Settings;
 use crate::detect::{Anomaly, Kind, SeriesView, Side, Tally};
-use crate::runtime::{Asked, ModelStatus, PollStatus, SignalStatus, Status};
+use crate::runtime::{Asked, ModelStatus, PollStatus, SignalStatus, SourceStatus, Status};
 use crate::series::{Labels, SeriesKey, Service, SignalName};
 use crate::time::Timestamp;
 
@@ -241,6 +241,8 @@ pub(super) fn status() -> Status {
     let polls = PollStatus {
         answered_total: 9,
         failed_total: 2,
+        failures_in_a_row: 1,
+        held_total: 3,
         missed_total: 1,
         last_answer_at: Some(at(61)),
         last_error: Some("query \"error_rate\" timed out after 10s".to_owned()),
@@ -261,6 +263,7 @@ pub(super) fn status() -> Status {
             judged_through: Some(at(60)),
             polls,
         }],
+        source: SourceStatus { silent_since: Some(at(55)), clock_skew_ms: -7_250 },
         open_incidents: BTreeMap::from([("P1", 2), ("P3", 1)]),
         model: ModelStatus {
             questions_total: 5,

@@ -53,6 +53,7 @@ pub(super) fn signal(name: &str) -> SignalInfo {
             settings: detect::Settings::default(),
             kind: Kind::of_name(name),
             step: Duration::from_secs(15),
+            window: Duration::ZERO,
             series_limit: 100,
         },
     }

@@ -109,8 +109,8 @@ fn a_step_is_advanced_once_and_never_back() {
     let mut story = Story::warm(World::shop([]));
     let signal = SignalName::new("error_rate");
     let mut advanced = |through: i64| {
-        let closed =
-            Input::SlotClosed { signal: signal.clone(), through: at(through), coverage: Coverage::Whole };
+        let (signal, from) = (signal.clone(), at(through));
+        let closed = Input::SlotClosed { signal, from, through: at(through), coverage: Coverage::Whole };
         let effects = story.step(40, closed);
         effects.iter().filter(|effect| matches!(effect, Effect::Advance { .. })).count()
     };

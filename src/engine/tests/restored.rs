@@ -143,7 +143,12 @@ fn after_a_start_a_diagnosis_waits_for_every_signal_but_not_for_long() {
         story.step(slots.end - 1, Input::Batch(batch));
         story.step(
             slots.end - 1,
-            Input::SlotClosed { signal: signal.clone(), through, coverage: Coverage::Whole },
+            Input::SlotClosed {
+                signal: signal.clone(),
+                from: at(slots.start),
+                through,
+                coverage: Coverage::Whole,
+            },
         );
         story.log().last().cloned().unwrap_or_default()
     };

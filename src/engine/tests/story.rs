@@ -104,12 +104,14 @@ impl Story {
             settings: detect::Settings::default(),
             kind: Kind::of_name(signal),
             step: Duration::from_secs(STEP_S as u64),
+            window: Duration::ZERO,
             series_limit: 1000,
         };
         let settings = Settings {
             signals: world.signals.iter().map(|signal| (SignalName::new(signal), plan(signal))).collect(),
             correlate: correlate::Settings::default(),
             incident: incident::Settings::default(),
+            source_lost_after: Duration::from_secs(180),
             questions_per_incident,
         };
         let engine = Engine::new(settings.clone(), Restored::default(), at(0));
@@ -140,6 +142,7 @@ impl Story {
                 last,
                 Input::SlotClosed {
                     signal: SignalName::new(signal),
+                    from: at(slots.start),
                     through: at(last),
                     coverage: Coverage::Whole,
                 },

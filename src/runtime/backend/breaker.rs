@@ -208,7 +208,9 @@ mod tests {
         let mut requests = 0;
         for second in 0..3600 {
             // Each minute all of them come, within the first 50 seconds of it.
-            let Some(signal) = usize::try_from(second % 60).ok().and_then(|n| signals.get(n)) else { continue };
+            let Some(signal) = usize::try_from(second % 60).ok().and_then(|n| signals.get(n)) else {
+                continue;
+            };
             if !matches!(breaker.admit(&name(signal), at(second)), Admission::Held { .. }) {
                 requests += 1;
                 fail(&mut breaker, signal, second);

@@ -45,10 +45,15 @@ impl Pulse {
         if range.start() < self.first {
             // What lies too far back to be kept beside the rest is asked for by itself.
             let is_near = last.since(range.start()) < all;
-            return if is_near { TimeRange::new(range.start(), self.first.minus(self.step)) } else { Some(range) };
+            return if is_near {
+                TimeRange::new(range.start(), self.first.minus(self.step))
+            } else {
+                Some(range)
+            };
         }
         let is_near = range.end().since(from) < all;
-        (range.end() > last).then(|| TimeRange::new(if is_near { from } else { range.start() }, range.end()))?
+        (range.end() > last)
+            .then(|| TimeRange::new(if is_near { from } else { range.start() }, range.end()))?
     }
 
     /// Takes the answer to what was asked for, in its parts. Several series count as their sum.

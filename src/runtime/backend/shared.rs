@@ -15,9 +15,7 @@ use crate::engine::Failure;
 use crate::runtime::clock::Clock;
 use crate::runtime::metrics::Metrics;
 use crate::series::SignalName;
-use crate::source::{
-    Answer, Limits, Prometheus, ServiceLabels, SignalQuery, SourceError, TimeRange, chunks,
-};
+use crate::source::{Answer, Limits, Prometheus, ServiceLabels, SignalQuery, SourceError, TimeRange, chunks};
 use crate::time::{Timestamp, format_duration};
 
 /// A pulse that the backend refuses is not asked for again before so long.
@@ -202,7 +200,10 @@ impl Backend {
             }
             Change::FellSilent => {
                 self.shared.metrics.source_up(false);
-                warn!(source = name, "source {name} does not answer; one request at a time tries whether it does again: {because}");
+                warn!(
+                    source = name,
+                    "source {name} does not answer; one request at a time tries whether it does again: {because}"
+                );
             }
             Change::StillSilent => {}
             Change::Answers { since } => {
@@ -228,8 +229,14 @@ impl Backend {
         let span = format_duration(Duration::from_secs(span.as_secs()));
         match skew_ms {
             0 => info!(source = name, "the clocks of the agent and of source {name} agree"),
-            ..0 => warn!(source = name, "the clock of source {name} is {span} behind the agent's; steps are asked for by the source's"),
-            1.. => warn!(source = name, "the clock of source {name} is {span} ahead of the agent's; steps are asked for by the source's"),
+            ..0 => warn!(
+                source = name,
+                "the clock of source {name} is {span} behind the agent's; steps are asked for by the source's"
+            ),
+            1.. => warn!(
+                source = name,
+                "the clock of source {name} is {span} ahead of the agent's; steps are asked for by the source's"
+            ),
         }
     }
 
@@ -265,7 +272,10 @@ impl Backend {
                     self.shared.metrics.pulse_gaps(steps);
                 }
                 Err(error) if failure_of(&error) == Failure::Query => {
-                    warn!("the pulse of the source is refused and left out for {}: {error}", format_duration(REFUSED_FOR));
+                    warn!(
+                        "the pulse of the source is refused and left out for {}: {error}",
+                        format_duration(REFUSED_FOR)
+                    );
                     pulses.refused_until = Some(now.plus(REFUSED_FOR));
                     return Ok(Vec::new());
                 }

@@ -111,7 +111,8 @@ impl Poller {
             self.send(progress.generation, Message::Input(Input::Batch(batch))).await?;
         }
         let signal = self.assignment.query.signal.clone();
-        let closed = Input::SlotClosed { signal, through: part.end(), coverage };
+        let (from, through) = (part.start(), part.end());
+        let closed = Input::SlotClosed { signal, from, through, coverage };
         self.send(progress.generation, Message::Input(closed)).await
     }
 }

@@ -1,0 +1,103 @@
+//! Whether the backend answers: what the outcomes of all polls say together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::input::Failure;
+use crate::series::SignalName;
+use crate::time::Timestamp;
+
+/// A reason is kept up to so many characters.
+const BECAUSE_CHARS_MAX: usize = 300;
+
+/// How the backend stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceStanding {
+    /// The last poll was answered, or nothing was asked yet.
+    Answering,
+    /// Polls fail for a fault of the backend or of the way to it, and none was answered meanwhile.
+    Failing {
+        /// The first slot that failed.
+        since: Timestamp,
+    },
+    /// They have done so for `source_lost_after`, over most signals.
+    Lost {
+        /// The first slot that failed.
+        since: Timestamp,
+    },
+}
+
+/// A signal whose polls fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unanswered {
+    /// The first slot that failed.
+    pub since: Timestamp,
+    /// The last one so far.
+    pub latest: Timestamp,
+    /// Whose fault the last failure is.
+    pub failure: Failure,
+    /// The last failure in words, at most 300 characters.
+    pub because: String,
+}
+
+/// The outcomes of the polls, as far as they fail.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Polls {
+    unanswered: BTreeMap<SignalName, Unanswered>,
+    blank: Option<Blank>,
+}
+
+/// A time in which the backend answered nothing at all.
+#[derive(Debug, Clone)]
+struct Blank {
+    since: Timestamp,
+    latest: Timestamp,
+    signals: BTreeSet<SignalName>,
+}
+
+impl Polls {
+    /// A signal was answered: so is the backend there.
+    pub(super) fn answered(&mut self, signal: &SignalName) -> Option<Unanswered> {
+        self.blank = None;
+        self.unanswered.remove(signal)
+    }
+
+    /// A poll failed. A query that is at fault itself says nothing against the backend.
+    pub(super) fn failed(&mut self, signal: &SignalName, slot: Timestamp, failure: Failure, because: &str) {
+        let because: String = because.chars().take(BECAUSE_CHARS_MAX).collect();
+        let known = self.unanswered.get(signal).map_or(slot, |known| known.since);
+        let unanswered = Unanswered { since: known.min(slot), latest: slot.max(known), failure, because };
+        self.unanswered.insert(signal.clone(), unanswered);
+        match (failure, &mut self.blank) {
+            (Failure::Query, blank) => *blank = None,
+            (Failure::Backend, Some(blank)) => {
+                (blank.since, blank.latest) = (blank.since.min(slot), blank.latest.max(slot));
+                blank.signals.insert(signal.clone());
+            }
+            (Failure::Backend, blank @ None) => {
+                let signals = BTreeSet::from([signal.clone()]);
+                *blank = Some(Blank { since: slot, latest: slot, signals });
+            }
+        }
+    }
+
+    /// How the backend stands, where so many signals are polled.
+    ///
+    /// It is lost when polls of most signals failed and none was answered: one that is polled rarely holds up nothing,
+    /// and one that is too heavy for the backend is no loss of it. Slots count, not the clock: after a sleep of the
+    /// machine, time that nobody polled in is no failure.
+    pub(super) fn standing(&self, signals: usize, lost_after: Duration) -> SourceStanding {
+        let Some(blank) = &self.blank else { return SourceStanding::Answering };
+        let since = blank.since;
+        if blank.latest.since(since) >= lost_after && blank.signals.len() * 2 > signals {
+            SourceStanding::Lost { since }
+        } else {
+            SourceStanding::Failing { since }
+        }
+    }
+
+    /// The signals whose last polls failed.
+    pub(super) fn unanswered(&self) -> &BTreeMap<SignalName, Unanswered> {
+        &self.unanswered
+    }
+}
