@@ -14,6 +14,8 @@
 
 mod it {
     pub(crate) mod command_line;
+    pub(crate) mod day;
+    pub(crate) mod fault_proxy;
     pub(crate) mod history;
     pub(crate) mod kill;
     pub(crate) mod llm;

@@ -3,6 +3,7 @@
 //! A poll is never doubled: the next slot is looked for when the one before is done, and what passed meanwhile is
 //! counted. After a failure the slots stretch; while the backend is silent, one signal asks for all of them.
 
+mod appetite;
 mod fetch;
 mod progress;
 
@@ -189,7 +190,8 @@ impl Poller {
     /// Asks for what is due and hands it on.
     async fn poll(&mut self, turn: Turn, progress: &mut Progress) -> Result<Went, NobodyThere> {
         let slot = turn.slot;
-        if self.due(slot, progress).is_none() {
+        // Where the backend's clock was behind, an answer shows whether it still is.
+        if self.due(slot, progress).is_none() && self.due_at(slot.at, progress).is_none() {
             return Ok(Went::Well);
         }
         let mut news = PollNews { at: slot.at, missed: slot.missed, ..PollNews::default() };
@@ -238,7 +240,7 @@ impl Poller {
         }
         progress.failures = progress.failures.saturating_add(1);
         if asks_too_much(&error) {
-            progress.ask_for_less();
+            progress.appetite.was_too_much(progress.asked);
         }
         self.feed.metrics.failed(signal, error.kind(), progress.failures);
         news.error = Some(error.to_string());
@@ -268,7 +270,7 @@ impl Poller {
         }
         progress.is_failure_told = false;
         progress.failures = 0;
-        progress.ask_for_more();
+        progress.appetite.was_whole();
         self.feed.metrics.answered(signal, news);
         self.note_unusable(news, progress);
     }
@@ -297,8 +299,11 @@ impl Poller {
 
     /// The steps to ask for, by the backend's clock: history where there is none yet, else those after the last one seen.
     fn due(&self, slot: Slot, progress: &Progress) -> Option<TimeRange> {
+        self.due_at(self.feed.backend.time_there(slot.at), progress)
+    }
+
+    fn due_at(&self, now: Timestamp, progress: &Progress) -> Option<TimeRange> {
         let Assignment { query, delay, history, judged_through, .. } = &self.assignment;
-        let now = self.feed.backend.time_there(slot.at);
         let oldest = now.minus(HISTORY_MAX);
         let after = match progress.seen {
             Some(seen) => seen.max(oldest),

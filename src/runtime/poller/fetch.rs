@@ -39,18 +39,15 @@ impl Poller {
         progress: &mut Progress,
         news: &mut PollNews,
     ) -> Result<(), Stop> {
-        if progress.series == 0 {
+        if progress.series == 0 || self.due(slot, progress).is_none() {
             self.count(slot, progress).await?;
         }
-        // The answer to that may have told the backend's time.
-        let Some(range) = self.due(slot, progress) else { return Ok(()) };
-        let Limits { samples_per_request, .. } = self.assignment.limits;
-        let limits = Limits {
-            samples_per_request: samples_per_request.min(SAMPLES_AT_ONCE),
-            ..self.assignment.limits
-        };
-        for part in chunks(range, self.assignment.query.step, progress.planned_series(), &limits) {
+        // The answer to that tells the backend's time.
+        let mut left = self.due(slot, progress);
+        while let Some(part) = left.and_then(|range| self.first_part(range, progress)) {
+            progress.asked = part.points(self.assignment.query.step);
             let Some((answered, answer)) = self.ask(part).await? else { break };
+            progress.appetite.was_answered();
             let gaps = self.feed.backend.gaps(answered, self.assignment.query.step).await?;
             progress.series = answer.batch.series_count();
             for gap in gaps {
@@ -62,8 +59,22 @@ impl Poller {
             if answered != part {
                 break;
             }
+            let next = part.end().plus(self.assignment.query.step);
+            left = left.and_then(|range| TimeRange::new(next, range.end()));
         }
         Ok(())
+    }
+
+    /// The steps of the next request, which is within the limits and no more than was answered in time before.
+    fn first_part(&self, range: TimeRange, progress: &Progress) -> Option<TimeRange> {
+        let limits = self.assignment.limits;
+        let at_once = usize::try_from(progress.appetite.at_once()).unwrap_or(usize::MAX);
+        let limits = Limits {
+            points_per_series: limits.points_per_series.min(at_once),
+            samples_per_request: limits.samples_per_request.min(SAMPLES_AT_ONCE),
+            ..limits
+        };
+        chunks(range, self.assignment.query.step, progress.series, &limits).into_iter().next()
     }
 
     /// How many series there are decides how much may be asked for at once.
