@@ -297,3 +297,13 @@ fn each_step_was_judged_once(calm: &Status, stormy: &Status, plan: &[Outage]) {
 async fn a_day_of_outages_finds_what_a_calm_day_finds_seed_1() {
     a_day_through_the_proxy(1).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_of_outages_finds_what_a_calm_day_finds_seed_2() {
+    a_day_through_the_proxy(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_of_outages_finds_what_a_calm_day_finds_seed_3() {
+    a_day_through_the_proxy(3).await;
+}
