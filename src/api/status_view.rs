@@ -47,7 +47,7 @@ pub(super) struct StatusView {
 
 /// How the backend stands.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Source)]
+#[schema(as = SourceStanding)]
 pub(super) struct SourceView {
     /// Since when it answers nobody; null while it answers.
     #[schema(required = true)]
