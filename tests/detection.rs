@@ -20,4 +20,5 @@ mod detection {
     mod properties;
     mod rates;
     mod spikes;
+    mod windows;
 }

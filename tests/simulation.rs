@@ -8,6 +8,7 @@
 
 mod simulation {
     pub(crate) mod naive;
+    mod outages;
     pub(crate) mod world;
 }
 
@@ -89,7 +90,7 @@ fn a_service_that_vanishes_is_a_lost_signal_and_not_a_recovery() {
     let replay = replay(&world, run, Sampling::direct());
     let incidents: Vec<_> = replay.incidents().collect();
     assert_eq!(incidents.len(), 1);
-    assert_eq!(incidents[0].incident.service.as_str(), "order-service");
+    assert_eq!(incidents[0].incident.subject.to_string(), "order-service");
     assert!(!incidents[0].incident.is_resolved(), "it is still gone");
     let first = &incidents[0].diagnoses.last().unwrap().hypotheses[0];
     assert_eq!(first.cause, portent::diagnose::Cause::Gone);

@@ -72,8 +72,9 @@ pub(super) struct HypothesisView {
     /// What kind of cause.
     #[schema(value_type = vocabulary::Cause)]
     cause: &'static str,
-    /// The service in which it lies.
-    service: String,
+    /// The service in which it lies; null where it lies in the source of the samples.
+    #[schema(required = true)]
+    service: Option<String>,
     /// The signal that shows it best, where one does.
     #[schema(required = true)]
     signal: Option<String>,
@@ -146,7 +147,7 @@ impl From<&Hypothesis> for HypothesisView {
     fn from(hypothesis: &Hypothesis) -> Self {
         Self {
             cause: hypothesis.cause.as_str(),
-            service: hypothesis.service.to_string(),
+            service: hypothesis.service.as_ref().map(ToString::to_string),
             signal: hypothesis.signal.as_ref().map(ToString::to_string),
             title: hypothesis.title.clone(),
             text: hypothesis.text.clone(),

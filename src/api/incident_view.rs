@@ -1,15 +1,14 @@
 //! An incident as a reader sees it: in a list, and in full.
 
-use indexmap::IndexSet;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::diagnosis_view::HypothesisView;
 use super::member_view::MemberView;
+use super::outage_view::OutageView;
 use super::vocabulary;
 use crate::diagnose::Diagnosis;
 use crate::incident::{Assessment, Incident, Phase};
-use crate::series::SignalName;
 use crate::store::IncidentRow;
 
 /// What an incident says of itself, in a list as in full.
@@ -25,8 +24,12 @@ pub(super) struct HeadView {
     /// How bad it is; P0 is the worst.
     #[schema(value_type = vocabulary::Severity)]
     severity: &'static str,
-    /// The service that it is about.
-    service: String,
+    /// What it is about: a service, or the source of the samples.
+    #[schema(value_type = vocabulary::Subject)]
+    subject: &'static str,
+    /// The service that it is about; null where it is about the source.
+    #[schema(required = true)]
+    service: Option<String>,
     /// Who noticed.
     #[schema(value_type = vocabulary::Source)]
     source: &'static str,
@@ -87,6 +90,8 @@ pub(super) struct IncidentView {
     assessment: AssessmentView,
     /// The series in trouble, in the order in which they joined.
     members: Vec<MemberView>,
+    /// The signals that the source does not serve, in the order in which they joined; empty where it is about a service.
+    outages: Vec<OutageView>,
     /// The newest revision of its diagnosis that was asked for; 0 for none.
     revisions: u32,
     /// The most likely cause by the newest diagnosis; null where there is none.
@@ -105,7 +110,8 @@ pub(super) struct AssessmentView {
     points: i32,
     /// 0 where the worst score is below 2, 1 below 5, else 2. A lost series counts 2.
     magnitude_points: i32,
-    /// 0 for one signal, 1 for two, 2 for more.
+    /// 0 for one signal, 1 for two, 2 for more. About the source: 1 for more than one signal and for a backend that
+    /// answers nothing, else 0; its magnitude is 2.
     breadth_points: i32,
     /// By the service's criticality: -1 low, 0 normal, 1 high, 2 critical.
     criticality_points: i32,
@@ -121,7 +127,8 @@ impl HeadView {
             id: row.id.to_string(),
             status: row.phase.as_str(),
             severity: row.severity.as_str(),
-            service: row.service.to_string(),
+            subject: row.subject.as_str(),
+            service: row.subject.service().map(ToString::to_string),
             source: row.source.as_str(),
             onset_at: row.onset.to_string(),
             opened_at: row.opened_at.to_string(),
@@ -150,6 +157,7 @@ impl IncidentView {
             fingerprint: incident.fingerprint.to_string(),
             assessment: incident.assessment.into(),
             members: incident.members.iter().map(MemberView::from).collect(),
+            outages: incident.outages.iter().map(OutageView::from).collect(),
             revisions: incident.revisions,
             top_hypothesis: newest.and_then(|diagnosis| diagnosis.hypotheses.first()).map(Into::into),
         }
@@ -158,18 +166,16 @@ impl IncidentView {
 
 /// The row by which a list would show an incident.
 fn row_of(incident: &Incident) -> IncidentRow {
-    let signals: IndexSet<SignalName> =
-        incident.members.iter().map(|member| member.key.signal.clone()).collect();
     IncidentRow {
         id: incident.id,
-        service: incident.service.clone(),
+        subject: incident.subject.clone(),
         source: incident.source,
         severity: incident.assessment.severity,
         phase: incident.phase,
         onset: incident.onset(),
         opened_at: incident.opened_at,
         changed_at: incident.changed_at,
-        signals: signals.into_iter().collect(),
+        signals: incident.signals(),
         hypothesis: None,
         cause: None,
     }

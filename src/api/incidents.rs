@@ -17,7 +17,7 @@ use super::parameters::{IncidentPath, NoParameters, Parameters};
 use super::problem::{Kind, Problem, ProblemDocument};
 use super::vocabulary;
 use crate::id::IncidentId;
-use crate::incident::{Severity, Source};
+use crate::incident::{Severity, Source, Subject};
 use crate::series::Service;
 use crate::store::{Cursor, IncidentFilter, Page, Status, Store};
 use crate::time::Timestamp;
@@ -59,6 +59,9 @@ struct IncidentQuery {
     /// Only those of this service.
     #[param(value_type = Option<String>)]
     service: Option<Service>,
+    /// Only those about this kind of subject.
+    #[param(value_type = Option<vocabulary::Subject>, inline)]
+    subject: Option<&'static str>,
     /// Only those that came from here.
     #[param(value_type = Option<vocabulary::Source>, inline)]
     source: Option<Source>,
@@ -86,6 +89,9 @@ impl IncidentQuery {
                 .one("status", "open, detected, analyzing, diagnosed, resolved", |text| text.parse().ok())?,
             severity: parameters.many("severity", "P0, P1, P2, P3", severity)?,
             service: parameters.text("service")?.map(|name| Service::new(&name)),
+            subject: parameters.one("subject", &Subject::KINDS.join(", "), |text| {
+                Subject::KINDS.into_iter().find(|kind| *kind == text)
+            })?,
             source: parameters.one("source", &sources, source)?,
             since: parameters.time("since")?,
             until: parameters.time("until")?,
@@ -103,6 +109,7 @@ impl IncidentQuery {
             // Each once, however often it was repeated.
             severities: self.severity.iter().copied().collect::<BTreeSet<_>>().into_iter().collect(),
             service: self.service.clone(),
+            subject: self.subject,
             source: self.source,
             since: self.since,
             until: self.until,

@@ -12,6 +12,7 @@ mod index;
 mod links;
 mod member_view;
 mod openapi;
+mod outage_view;
 mod parameters;
 mod passage;
 mod patience;

@@ -39,6 +39,9 @@ pub(super) struct SignalView {
     step_s: f64,
     /// How often it is polled, in seconds.
     interval_s: f64,
+    /// How far back one sample looks, in seconds: the longest range of the query. For so long after a gap, samples are not
+    /// judged.
+    window_s: f64,
     /// At most so many series are tracked.
     series_limit: usize,
     /// How its samples are judged.
@@ -115,6 +118,10 @@ pub(super) struct SeriesStateView {
     /// Lost, or anomalous, or warming up, or normal: the first of these that fits.
     #[schema(value_type = vocabulary::SeriesState)]
     state: &'static str,
+    /// Up to when its samples were, or are, not judged, since they look back over a gap of its own; null where it had none.
+    #[schema(required = true)]
+    #[schema(format = DateTime)]
+    unsettled_until_at: Option<String>,
     /// When its last sample was; null where none is remembered.
     #[schema(required = true)]
     #[schema(format = DateTime)]
@@ -148,6 +155,7 @@ impl SignalView {
             promql: info.promql.clone(),
             step_s: info.plan.step.as_secs_f64(),
             interval_s: info.interval.as_secs_f64(),
+            window_s: info.plan.window.as_secs_f64(),
             series_limit: info.plan.series_limit,
             detection: (&info.plan.settings).into(),
             series: status.map(|status| (&status.tally).into()).unwrap_or_default(),
@@ -238,6 +246,7 @@ impl SeriesStateView {
         Self {
             series: view.key.as_ref().into(),
             state: SeriesState::of(view).as_str(),
+            unsettled_until_at: view.unsettled_until.map(|until| until.to_string()),
             at: view.recent.last().map(|(at, _)| at.to_string()),
             value: finite(view.value),
             score: view.signed_scores.last().and_then(|score| finite(score.abs())),

@@ -108,13 +108,15 @@ pub(super) struct SignalStatusView {
     judged_through_at: Option<String>,
     /// Its series by state.
     series: SeriesCountsView,
-    /// Whether most of its series have stopped at once, which looks like the source and not like the services; then none
-    /// of them opens an incident.
+    /// Whether most of its series have stopped at once, which looks like the source and not like the services; then the
+    /// incident about the source has it and none of them opens one.
     is_source_degraded: bool,
     /// Samples judged.
     judged_total: u64,
     /// Samples outside their band.
     outside_total: u64,
+    /// Samples that were kept and not judged, since they look back over a gap.
+    unsettled_total: u64,
     /// Samples that came again or late and were left out.
     repeated_total: u64,
     /// Rows left out because the signal has its limit of series.
@@ -206,6 +208,7 @@ impl SignalStatusView {
             is_source_degraded: status.is_some_and(|status| status.is_source_degraded),
             judged_total: tally.judged_total,
             outside_total: tally.outside_total,
+            unsettled_total: tally.unsettled_total,
             repeated_total: tally.repeated_total,
             untracked_total: tally.untracked_total,
             evicted_total: tally.evicted_total,

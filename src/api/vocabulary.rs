@@ -50,6 +50,10 @@ vocabularies! {
     Trouble = ["deviation", "lost"];
     /// How a series stands.
     SeriesState = ["normal", "warming", "anomalous", "lost"];
+    /// What an incident is about.
+    Subject = incident::Subject::KINDS;
+    /// What the source does not give of a signal.
+    Silence = ["unanswered", "stopped"];
     /// Who makes diagnoses.
     AuthorKind = ["model", "heuristics"];
     /// What a list of incidents can be filtered by.

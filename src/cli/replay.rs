@@ -51,7 +51,8 @@ pub(super) fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
 #[derive(Serialize)]
 struct Line {
     id: String,
-    service: String,
+    /// `null` where it is about the source of the samples.
+    service: Option<String>,
     opened_at: f64,
     resolved_at: Option<f64>,
     severity: &'static str,
@@ -80,7 +81,7 @@ struct DiagnosisLine {
 
 #[derive(Serialize)]
 struct HypothesisLine {
-    service: String,
+    service: Option<String>,
     signal: Option<String>,
     cause: &'static str,
     score: Option<f64>,
@@ -94,7 +95,7 @@ impl Line {
             Phase::Detected | Phase::Analyzing { .. } | Phase::Diagnosed { .. } => None,
         };
         let hypothesis = |h: &crate::diagnose::Hypothesis| HypothesisLine {
-            service: h.service.to_string(),
+            service: h.service.as_ref().map(ToString::to_string),
             signal: h.signal.as_ref().map(ToString::to_string),
             cause: h.cause.as_str(),
             score: h.score,
@@ -102,7 +103,7 @@ impl Line {
         };
         Self {
             id: incident.id.to_string(),
-            service: incident.service.to_string(),
+            service: incident.subject.service().map(ToString::to_string),
             opened_at: incident.opened_at.as_seconds(),
             resolved_at,
             severity: incident.assessment.severity.as_str(),

@@ -140,7 +140,7 @@ impl IncidentLine {
         Self {
             id: incident.id.to_string(),
             severity: incident.assessment.severity.as_str(),
-            service: incident.service.to_string(),
+            service: incident.subject.to_string(),
             signals: incident.members.iter().map(|member| member.key.signal.to_string()).collect(),
             onset_at: incident.onset().to_string(),
             opened_at: incident.opened_at.to_string(),

@@ -33,7 +33,7 @@ impl Show {
             "\n{}  {}  {}  {}",
             clock_time(incident.opened_at),
             incident.assessment.severity,
-            incident.service,
+            incident.subject,
             signals.join(", ")
         ));
         if let Some(first) = diagnosis.and_then(|diagnosis| diagnosis.hypotheses.first()) {

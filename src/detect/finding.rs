@@ -114,6 +114,8 @@ pub struct SeriesView {
     pub anomaly: Option<Anomaly>,
     /// Whether it is lost at the moment.
     pub is_lost: bool,
+    /// Up to when its samples say nothing since they look back over a gap; `None` where there was none.
+    pub unsettled_until: Option<Timestamp>,
     /// The last value seen.
     pub value: f64,
     /// The expected value for the next sample; `None` while the baseline warms up.

@@ -5,13 +5,16 @@
 
 mod classic;
 mod finding;
+mod gaps;
 mod run;
+mod seen;
 mod settings;
 mod stage;
 mod table;
 
 pub use self::classic::{Baseline, Noise, Verdict, baseline_of, judge};
 pub use self::finding::{Anomaly, Finding, Restart, SeriesView, Side, What};
+pub use self::gaps::Gaps;
 pub use self::run::confidence;
 pub use self::settings::{FORGET_AFTER, Kind, Missing, Settings, Sides, SignalPlan};
-pub use self::stage::{Detect, Tally};
+pub use self::stage::{Closed, Detect, Loss, Tally};

@@ -1,12 +1,16 @@
 //! The stage: every signal's table, fed by batches, read by the stages after it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use indexmap::IndexMap;
 
 use super::finding::{Anomaly, Finding, SeriesView};
+use super::gaps::Gaps;
 use super::settings::SignalPlan;
 use super::table::{Counts, Table};
+use crate::id::Fingerprint;
 use crate::series::{Batch, SeriesKey, Service, SignalName};
 use crate::time::Timestamp;
 
@@ -16,6 +20,37 @@ pub struct Detect {
     tables: IndexMap<SignalName, Table>,
     pending: IndexMap<SignalName, Vec<Finding>>,
     tallies: IndexMap<SignalName, Tally>,
+    gaps: Gaps,
+}
+
+/// A slot that was closed.
+#[derive(Debug, Clone, Default)]
+pub struct Closed {
+    /// What was found, in order of time.
+    pub findings: Vec<Finding>,
+    /// The times, in milliseconds, at which any series had a sample, each once.
+    pub seen_ms: Vec<i64>,
+}
+
+/// Series that stopped at about the same time.
+#[derive(Debug, Clone, Default)]
+pub struct Loss {
+    /// Those that stopped.
+    pub stopped: BTreeSet<Fingerprint>,
+    /// The services that they belong to; two are enough to know that there is more than one.
+    pub services: BTreeSet<Service>,
+    /// How many series there were when it began.
+    pub tracked: usize,
+}
+
+impl Loss {
+    /// Counts a series as stopped.
+    pub fn add(&mut self, key: &SeriesKey) {
+        self.stopped.insert(key.hash);
+        if self.services.len() < 2 && !self.services.contains(&key.service) {
+            self.services.insert(key.service.clone());
+        }
+    }
 }
 
 /// What detection has counted for one signal since it started.
@@ -31,6 +66,8 @@ pub struct Tally {
     pub lost: usize,
     /// Samples judged.
     pub judged_total: u64,
+    /// Samples that were kept and not judged, since they look back over a gap.
+    pub unsettled_total: u64,
     /// Samples outside their band.
     pub outside_total: u64,
     /// Samples that came again or late and were left out.
@@ -45,7 +82,7 @@ impl Detect {
     /// Starts with no history.
     pub fn new(plans: impl IntoIterator<Item = (SignalName, SignalPlan)>) -> Self {
         let tables = plans.into_iter().map(|(signal, plan)| (signal, Table::new(plan))).collect();
-        Self { tables, pending: IndexMap::new(), tallies: IndexMap::new() }
+        Self { tables, pending: IndexMap::new(), tallies: IndexMap::new(), gaps: Gaps::default() }
     }
 
     /// Judges a batch. What it finds is given out when the slot closes; samples up to `muted_until` teach the
@@ -60,11 +97,68 @@ impl Detect {
         self.count(batch.signal(), counts);
     }
 
+    /// Takes note that the backend itself took no samples, or few, from `from` to `to`. Samples of these steps, and of a
+    /// signal's window after them, neither open nor clear an anomaly, nor do they teach the baseline.
+    pub fn gap(&mut self, from: Timestamp, to: Timestamp) {
+        self.gaps.add(from, to);
+        self.tables.values_mut().for_each(|table| table.gaps.add(from, to));
+    }
+
+    /// The gaps of the backend that are still remembered.
+    pub fn gaps(&self) -> &Gaps {
+        &self.gaps
+    }
+
+    /// Takes note that the answer up to `through` is partial: what is missing in it is not lost.
+    pub fn excuse(&mut self, signal: &SignalName, through: Timestamp) {
+        if let Some(table) = self.tables.get_mut(signal) {
+            table.excuse(through);
+        }
+    }
+
+    /// What stopped of one signal, or of all, with a last sample within `span`; each signal is silent up to what
+    /// `through` says of it.
+    pub fn loss(
+        &self,
+        of: Option<&SignalName>,
+        span: (Timestamp, Timestamp),
+        through: impl Fn(&SignalName) -> Option<Timestamp>,
+    ) -> Loss {
+        let mut loss = Loss::default();
+        for (signal, table) in self.tables.iter().filter(|(signal, _)| of.is_none_or(|of| of == *signal)) {
+            if let Some(through) = through(signal) {
+                table.stopped_within(span, through, &mut loss);
+            }
+        }
+        loss
+    }
+
+    /// How many series of a signal had samples lately, of how many that are known.
+    pub fn alive(&self, signal: &SignalName, through: Timestamp) -> (usize, usize) {
+        self.tables.get(signal).map_or((0, 0), |table| (table.alive(through), table.tracked()))
+    }
+
+    /// How long a series of a signal is silent until it is lost.
+    pub fn lost_after(&self, signal: &SignalName) -> Duration {
+        self.tables.get(signal).map_or(Duration::ZERO, Table::lost_after)
+    }
+
+    /// How a signal is judged.
+    pub fn plan(&self, signal: &SignalName) -> Option<&SignalPlan> {
+        self.tables.get(signal).map(|table| &table.plan)
+    }
+
     /// Closes a slot of one signal, whose answer reached up to `through`: gives all that was found since the last one
     /// closed, in order of time, and what goes on. Muted slots give nothing.
     pub fn close(&mut self, signal: &SignalName, through: Timestamp, muted_until: Timestamp) -> Vec<Finding> {
+        self.finish(signal, through, muted_until).findings
+    }
+
+    /// Closes a slot as [`Self::close`] does, and tells which steps had a sample.
+    pub fn finish(&mut self, signal: &SignalName, through: Timestamp, muted_until: Timestamp) -> Closed {
         let mut findings = self.pending.get_mut(signal).map(std::mem::take).unwrap_or_default();
-        let Some(table) = self.tables.get_mut(signal) else { return Vec::new() };
+        let Some(table) = self.tables.get_mut(signal) else { return Closed::default() };
+        let seen_ms = table.seen.finish();
         let mut counts = Counts::default();
         table.close(through, &mut counts, &mut findings);
         if through <= muted_until {
@@ -73,12 +167,13 @@ impl Detect {
         // Stable: of one moment, what was found first stays first.
         findings.sort_by_key(|finding| (finding.at, finding.key.hash));
         self.count(signal, counts);
-        findings
+        Closed { findings, seen_ms }
     }
 
     fn count(&mut self, signal: &SignalName, counts: Counts) {
         let tally = self.tallies.entry(signal.clone()).or_default();
         tally.judged_total += counts.judged;
+        tally.unsettled_total += counts.unsettled;
         tally.outside_total += counts.outside;
         tally.repeated_total += counts.repeated;
         tally.untracked_total += counts.untracked;

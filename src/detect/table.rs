@@ -14,11 +14,14 @@ use indexmap::IndexMap;
 
 use super::classic::{Baseline, Noise, baseline_of, judge};
 use super::finding::{Anomaly, Finding, Restart, SeriesView, What};
+use super::gaps::Gaps;
 use super::run::{Mark, Run, Step};
+use super::seen::Seen;
 use super::settings::{FORGET_AFTER, Missing, SignalPlan};
+use super::stage::Loss;
 use crate::id::Fingerprint;
 use crate::series::{BatchRow, SeriesKey};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, millis};
 
 /// A series remembers at least this many samples as they came, for plots and for the samples around an incident.
 const RECENT_POINTS_MIN: usize = 64;
@@ -27,6 +30,7 @@ const RECENT_POINTS_MIN: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Counts {
     pub(super) judged: u64,
+    pub(super) unsettled: u64,
     pub(super) outside: u64,
     pub(super) repeated: u64,
     pub(super) untracked: u64,
@@ -51,6 +55,12 @@ pub(super) struct Table {
     runs: Vec<Run>,
     last_ms: Vec<i64>,
     lost: Vec<bool>,
+    /// Up to when a row's samples look back over a gap of its own.
+    unsettled_ms: Vec<i64>,
+    /// Silence up to here says nothing: answers were partial.
+    excused_ms: i64,
+    pub(super) seen: Seen,
+    pub(super) gaps: Gaps,
     scratch: Vec<Mark>,
 }
 
@@ -71,6 +81,10 @@ impl Table {
             runs: Vec::new(),
             last_ms: Vec::new(),
             lost: Vec::new(),
+            unsettled_ms: Vec::new(),
+            excused_ms: i64::MIN,
+            seen: Seen::default(),
+            gaps: Gaps::default(),
             scratch: Vec::new(),
         }
     }
@@ -84,6 +98,7 @@ impl Table {
         counts: &mut Counts,
         out: &mut Vec<Finding>,
     ) {
+        self.seen.take(samples.times_ms, millis(self.plan.step));
         let Some(row) = self.row_of(samples.key) else {
             counts.untracked += 1;
             return;
@@ -112,12 +127,15 @@ impl Table {
         emit: &mut dyn FnMut(Finding),
     ) {
         let at = Timestamp::from_millis(at_ms);
-        if self.lost[row] {
-            self.lost[row] = false;
-            emit(self.finding(row, at, What::Returned));
-        }
+        self.end_silence(row, at, emit);
         self.restart_after_gap(row, at, emit);
+        let is_settled = self.is_settled(row, at);
         self.last_ms[row] = at_ms;
+        if !is_settled {
+            counts.unsettled += 1;
+            self.remember(row, Mark { at_ms, value, signed_score: f64::NAN });
+            return;
+        }
         counts.judged += 1;
 
         let width = self.plan.settings.baseline_points;
@@ -155,30 +173,99 @@ impl Table {
         }
     }
 
+    /// Ends what a series that has a sample again was silent for. Where no slot closed in between, as when what was
+    /// missed is caught up, the loss is told now, so that it does not matter when anybody looked.
+    fn end_silence(&mut self, row: usize, at: Timestamp, emit: &mut dyn FnMut(Finding)) {
+        let (last_seen, before) = (Timestamp::from_millis(self.last_ms[row]), at.minus(self.plan.step));
+        if !self.lost[row] && self.recent_count[row] > 0 && self.has_stopped(row, before) {
+            self.lost[row] = true;
+            let known_at = self.silent_since(row).plus(self.lost_after()).min(before);
+            emit(self.finding(row, known_at, What::Lost { last_seen }));
+        }
+        if self.lost[row] {
+            self.lost[row] = false;
+            emit(self.finding(row, at, What::Returned));
+        }
+    }
+
+    /// Whether a sample stands for itself: it does not where it looks back over a gap of its series, or of the backend.
+    fn is_settled(&mut self, row: usize, at: Timestamp) -> bool {
+        let window = self.plan.window;
+        let pause = at.since(Timestamp::from_millis(self.last_ms[row]));
+        if self.recent_count[row] > 0 && pause > self.plan.step.saturating_mul(2) && !window.is_zero() {
+            self.unsettled_ms[row] = at.plus(window).as_millis();
+        }
+        at.as_millis() >= self.unsettled_ms[row] && (self.gaps.is_empty() || !self.gaps.distort(at, window))
+    }
+
+    /// Takes note that an answer was partial: whoever is missing in it may be there all the same.
+    pub(super) fn excuse(&mut self, through: Timestamp) {
+        self.excused_ms = self.excused_ms.max(through.as_millis());
+    }
+
     /// Ends a slot: what is lost as of `through`, and the anomalies that go on.
     pub(super) fn close(&mut self, through: Timestamp, counts: &mut Counts, out: &mut Vec<Finding>) {
         // The samples of a daily series are a day apart.
         let forget_after = FORGET_AFTER.max(self.baseline_span());
-        self.forget_before(through.minus(forget_after), counts);
+        if self.excused_ms < through.as_millis() {
+            self.forget_before(through.minus(forget_after), counts);
+        }
         let rows: Vec<usize> = self.index.values().copied().collect();
         for row in rows {
             if let Some(anomaly) = self.runs[row].anomaly {
                 out.push(self.finding(row, anomaly.until, What::Anomalous(anomaly)));
             }
-            self.lost[row] = self.lost[row] || self.has_stopped(row, through);
+            let was_lost = self.lost[row];
+            self.lost[row] = was_lost || self.has_stopped(row, through);
             if self.lost[row] {
                 let last_seen = Timestamp::from_millis(self.last_ms[row]);
-                out.push(self.finding(row, through, What::Lost { last_seen }));
+                let known_at = self.silent_since(row).plus(self.lost_after()).min(through);
+                let at = if was_lost { through } else { known_at };
+                out.push(self.finding(row, at, What::Lost { last_seen }));
             }
         }
     }
 
     /// Only a series with a full baseline can be lost: one that was never established is not missed.
     fn has_stopped(&self, row: usize, through: Timestamp) -> bool {
-        let Missing::Alert { after } = self.plan.settings.missing else { return false };
         let established = self.accepted_count[row] >= self.plan.settings.baseline_points as u64;
-        let silent = through.since(Timestamp::from_millis(self.last_ms[row]));
-        established && silent >= after.max(self.plan.step.saturating_mul(2))
+        let alerts = matches!(self.plan.settings.missing, Missing::Alert { .. });
+        alerts && established && through.since(self.silent_since(row)) >= self.lost_after()
+    }
+
+    fn silent_since(&self, row: usize) -> Timestamp {
+        Timestamp::from_millis(self.last_ms[row].max(self.excused_ms))
+    }
+
+    /// How long a series is silent until it is lost.
+    pub(super) fn lost_after(&self) -> Duration {
+        let least = self.plan.step.saturating_mul(2);
+        match self.plan.settings.missing {
+            Missing::Alert { after } => after.max(least),
+            Missing::Ignore => least,
+        }
+    }
+
+    /// Adds up the series whose last sample lies in a span and which have been silent since then up to `through`, and
+    /// all that were there when it began.
+    pub(super) fn stopped_within(&self, span: (Timestamp, Timestamp), through: Timestamp, loss: &mut Loss) {
+        let silent_ms = through.minus(self.plan.step.saturating_mul(2)).as_millis();
+        for row in self.index.values() {
+            let last_ms = self.last_ms[*row];
+            if last_ms < span.0.as_millis() {
+                continue;
+            }
+            loss.tracked += 1;
+            if last_ms <= span.1.as_millis() && last_ms < silent_ms {
+                loss.add(&self.keys[*row]);
+            }
+        }
+    }
+
+    /// How many series had a sample within the time after which they are lost.
+    pub(super) fn alive(&self, through: Timestamp) -> usize {
+        let oldest_ms = through.minus(self.lost_after()).as_millis();
+        self.index.values().filter(|row| self.last_ms[**row] > oldest_ms).count()
     }
 
     pub(super) fn tracked(&self) -> usize {
@@ -216,6 +303,9 @@ impl Table {
             kind: self.plan.kind,
             anomaly: self.runs[row].anomaly,
             is_lost: self.lost[row],
+            unsettled_until: Some(self.unsettled_ms[row])
+                .filter(|until_ms| *until_ms > i64::MIN)
+                .map(Timestamp::from_millis),
             value: recent.last().map_or(f64::NAN, |mark| mark.value),
             expected: baseline.map(|b| b.mean),
             scale: baseline.map(|b| b.scale),
@@ -259,13 +349,14 @@ impl Table {
         self.runs.push(Run::default());
         self.last_ms.push(i64::MIN);
         self.lost.push(false);
+        self.unsettled_ms.push(i64::MIN);
         row
     }
 
     fn forget_state(&mut self, row: usize) {
         (self.accepted_count[row], self.recent_count[row]) = (0, 0);
         (self.noise[row], self.runs[row]) = (Noise::default(), Run::default());
-        (self.last_ms[row], self.lost[row]) = (i64::MIN, false);
+        (self.last_ms[row], self.lost[row], self.unsettled_ms[row]) = (i64::MIN, false, i64::MIN);
     }
 
     fn forget_before(&mut self, oldest: Timestamp, counts: &mut Counts) {
@@ -300,7 +391,9 @@ impl Table {
 
     /// Takes the last samples as they came for the baseline, flagged ones too.
     fn rebase(&mut self, row: usize) {
-        let marks = self.marks(row);
+        let mut marks = self.marks(row);
+        // What was not judged is no level either.
+        marks.retain(|mark| !mark.signed_score.is_nan());
         let width = self.plan.settings.baseline_points;
         self.accepted_count[row] = 0;
         self.noise[row] = Noise::default();

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use super::blind::SourceEvidence;
 use super::diagnosis::Cause;
 use crate::detect::{Kind, Side};
 use crate::id::IncidentId;
-use crate::incident::{Assessment, Trouble};
+use crate::incident::{Assessment, Subject, Trouble};
 use crate::series::{Service, SignalName};
 use crate::time::Timestamp;
 
@@ -14,8 +15,8 @@ use crate::time::Timestamp;
 pub struct Bundle {
     /// The incident.
     pub incident: IncidentId,
-    /// The service that it is about.
-    pub service: Service,
+    /// What it is about.
+    pub subject: Subject,
     /// The moment.
     pub at: Timestamp,
     /// When the first of its troubles began.
@@ -38,7 +39,8 @@ pub struct Item {
 }
 
 /// Names an item of one bundle: `a1` an anomaly, `s1` a signal of the same service, `o1` another service, `p1` a past
-/// incident.
+/// incident; of an incident about the source `b1` a signal that it does not serve, `f1` polls that fail, `g1` a gap in what
+/// the backend took.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EvidenceId(String);
 
@@ -113,7 +115,9 @@ pub enum Evidence {
         /// How it stands.
         movement: Movement,
     },
-    /// An earlier incident of the same service.
+    /// Something about the source itself; only in an incident about it.
+    Source(SourceEvidence),
+    /// An earlier incident of the same service, or of the source.
     Past {
         /// Its id.
         incident: IncidentId,

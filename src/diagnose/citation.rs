@@ -54,6 +54,7 @@ fn sentence(evidence: &Evidence) -> String {
             }
             None => format!("{} has had no samples since {onset}", shown(series)),
         },
+        Evidence::Source(evidence) => super::blind::sentence(evidence),
         Evidence::Past { incident, opened_at, signals, cause, lasted_s } => {
             let signals = enumerate(signals.iter().map(|signal| name(signal.as_str())).collect());
             let cause =

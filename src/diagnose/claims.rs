@@ -174,21 +174,24 @@ fn one_series_that_moved_makes_its_signal_unsteady() {
 #[test]
 fn trouble_elsewhere_shortly_before_is_named_and_counts_as_unlinked() {
     let ranked = rank(&bundle("latency^ cpu= traffic= db/latency^-30"));
-    let other = ranked.iter().find(|hypothesis| hypothesis.service.as_str() == "db").unwrap();
+    let other = ranked.iter().find(|hypothesis| hypothesis.service == Some(Service::new("db"))).unwrap();
     assert_eq!(other.title, "db was in trouble 30s earlier: its latency rose out of its band");
     assert!(
-        ranked[0].service.as_str() == "checkout",
+        ranked[0].service == Some(Service::new("checkout")),
         "a mere coincidence ranks after the shape itself: {ranked:#?}"
     );
     for words in ["latency^ db/latency^", "latency^ db/latency^30", "latency^ db/latency^-3600"] {
-        assert!(rank(&bundle(words)).iter().all(|hypothesis| hypothesis.service.as_str() != "db"), "{words}");
+        assert!(
+            rank(&bundle(words)).iter().all(|hypothesis| hypothesis.service != Some(Service::new("db"))),
+            "{words}"
+        );
     }
 }
 
 #[test]
 fn what_stopped_elsewhere_has_stopped_and_not_risen() {
     let ranked = rank(&bundle("errors^ db/trafficx-90"));
-    let other = ranked.iter().find(|hypothesis| hypothesis.service.as_str() == "db").unwrap();
+    let other = ranked.iter().find(|hypothesis| hypothesis.service == Some(Service::new("db"))).unwrap();
     assert_eq!(other.title, "db was in trouble 1m30s earlier: its traffic stopped");
     assert!(!other.text.contains("band"), "{}", other.text);
 }
@@ -266,12 +269,13 @@ fn words() -> impl Strategy<Value = String> {
 /// Other names and figures for the same evidence.
 fn disguise(bundle: &mut Bundle, alias: &str, figure: f64) {
     let signal_name = SignalName::new(alias);
-    bundle.service = Service::new(alias);
+    let own = Service::new(alias);
+    bundle.subject = own.clone().into();
     for item in &mut bundle.items {
         match &mut item.what {
             Evidence::Anomaly { service, signal, series, trouble, .. } => {
                 *series = alias.to_owned();
-                (*service, *signal) = (bundle.service.clone(), signal_name.clone());
+                (*service, *signal) = (own.clone(), signal_name.clone());
                 if let Trouble::Deviation(anomaly) = trouble {
                     (anomaly.peak_value, anomaly.peak_score) = (figure, figure.abs().min(1e9));
                 }
@@ -284,7 +288,7 @@ fn disguise(bundle: &mut Bundle, alias: &str, figure: f64) {
                 *signal = signal_name.clone();
                 movement.expected = Some(figure);
             }
-            Evidence::Past { .. } => {}
+            Evidence::Source(_) | Evidence::Past { .. } => {}
         }
     }
 }

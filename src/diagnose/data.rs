@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::blind::{SourceEvidence, sentence};
 use super::bundle::{Bundle, Evidence, Item, Movement};
 use super::diagnosis::Cause;
 use crate::id::Fingerprint;
@@ -30,7 +31,7 @@ pub(super) fn lines(bundle: &Bundle) -> Vec<String> {
         }
     }
     let head = encode(&Head {
-        service: shown(bundle.service.as_str()),
+        service: shown(&bundle.subject.to_string()),
         severity: bundle.assessment.severity.as_str(),
         onset: bundle.onset.to_string(),
         now_s: seconds(bundle.at, bundle.onset),
@@ -140,6 +141,15 @@ enum Line<'a> {
         #[serde(flatten)]
         stand: Stand,
     },
+    Source {
+        id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        signal: Option<String>,
+        since_s: f64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until_s: Option<f64>,
+        says: String,
+    },
     Past {
         id: &'a str,
         opened_s: f64,
@@ -181,7 +191,8 @@ impl<'a> Line<'a> {
                 Self::anomaly((id, name), trouble, *is_active, points, bundle.onset)
             }
             Evidence::Sibling { signal, series, kind, movement } => {
-                let name = Name::of(bundle.service.as_str(), signal.as_str(), series, kind.as_str());
+                let service = bundle.subject.to_string();
+                let name = Name::of(&service, signal.as_str(), series, kind.as_str());
                 Self::Sibling { id, name, stand: Stand::of(movement) }
             }
             Evidence::Elsewhere { service, signal, series, kind, side, onset, movement } => {
@@ -190,6 +201,7 @@ impl<'a> Line<'a> {
                 let lead_s = seconds(bundle.onset, *onset);
                 Self::Elsewhere { id, name, side, lead_s, stand: Stand::of(movement) }
             }
+            Evidence::Source(evidence) => Self::source(id, evidence, bundle.onset),
             Evidence::Past { incident: _, opened_at, signals, cause, lasted_s } => Self::Past {
                 id,
                 opened_s: after(*opened_at),
@@ -197,6 +209,21 @@ impl<'a> Line<'a> {
                 signals: signals.iter().take(PAST_SIGNALS_MAX).map(|signal| shown(signal.as_str())).collect(),
                 cause: cause.map(Cause::as_str),
             },
+        }
+    }
+
+    fn source(id: &'a str, evidence: &SourceEvidence, onset: Timestamp) -> Self {
+        let (signal, since, until) = match evidence {
+            SourceEvidence::Outage { signal, since, .. } => (Some(signal), *since, None),
+            SourceEvidence::Failing(polls) => (Some(&polls.signal), polls.since, None),
+            SourceEvidence::Gap { from, to } => (None, *from, Some(*to)),
+        };
+        Self::Source {
+            id,
+            signal: signal.map(|signal| shown(signal.as_str())),
+            since_s: seconds(since, onset),
+            until_s: until.map(|until| seconds(until, onset)),
+            says: sentence(evidence),
         }
     }
 

@@ -127,13 +127,17 @@ pub enum Cause {
     Memory,
     /// The service, or what measures it, is gone.
     Gone,
+    /// The backend that holds the samples, or the way to it.
+    Backend,
+    /// The backend takes no samples: its scrapes stopped.
+    Scraping,
     /// Something else.
     Other,
 }
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Traffic,
         Self::Dependency,
         Self::Saturation,
@@ -141,6 +145,8 @@ impl Cause {
         Self::Compute,
         Self::Memory,
         Self::Gone,
+        Self::Backend,
+        Self::Scraping,
         Self::Other,
     ];
 
@@ -154,6 +160,8 @@ impl Cause {
             Self::Compute => "compute",
             Self::Memory => "memory",
             Self::Gone => "gone",
+            Self::Backend => "backend",
+            Self::Scraping => "scraping",
             Self::Other => "other",
         }
     }
@@ -164,8 +172,8 @@ impl Cause {
 pub struct Hypothesis {
     /// What kind of cause.
     pub cause: Cause,
-    /// The service in which it lies.
-    pub service: Service,
+    /// The service in which it lies; `None` where it lies in the source of the samples.
+    pub service: Option<Service>,
     /// The signal that shows it best, where one does.
     pub signal: Option<SignalName>,
     /// One sentence.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::detect::SeriesView;
 use crate::id::{Fingerprint, IncidentId};
-use crate::incident::{Incident, Member, MemberState, Trouble};
-use crate::series::{Service, SignalName};
+use crate::incident::{Incident, Member, MemberState, Subject, Trouble};
+use crate::series::SignalName;
 use crate::time::Timestamp;
 
 use super::bundle::{Bundle, Evidence, EvidenceId, Item, Movement};
@@ -37,8 +37,8 @@ impl Default for Limits {
 pub struct PastIncident {
     /// Its id.
     pub incident: IncidentId,
-    /// Its service.
-    pub service: Service,
+    /// What it was about.
+    pub subject: Subject,
     /// When it was opened.
     pub opened_at: Timestamp,
     /// The signals that were in trouble, each once.
@@ -47,6 +47,18 @@ pub struct PastIncident {
     pub cause: Option<Cause>,
     /// When it was resolved.
     pub resolved_at: Option<Timestamp>,
+}
+
+impl PastIncident {
+    pub(super) fn evidence(&self) -> Evidence {
+        Evidence::Past {
+            incident: self.incident,
+            opened_at: self.opened_at,
+            signals: self.signals.clone(),
+            cause: self.cause,
+            lasted_s: self.resolved_at.map(|end| end.since(self.opened_at).as_secs_f64()),
+        }
+    }
 }
 
 /// Puts together what is known about an incident at `now`: `own` are all series of its service, `elsewhere` the series
@@ -71,10 +83,12 @@ pub fn gather(
     let mut others: Vec<Evidence> = elsewhere.iter().filter_map(|view| other(view, onset)).collect();
     others.sort_by_key(|evidence| match evidence {
         Evidence::Elsewhere { onset, .. } => *onset,
-        Evidence::Anomaly { .. } | Evidence::Sibling { .. } | Evidence::Past { .. } => now,
+        Evidence::Anomaly { .. } | Evidence::Sibling { .. } | Evidence::Source(_) | Evidence::Past { .. } => {
+            now
+        }
     });
-    let before = past.iter().filter(|past| past.incident != incident.id && past.service == incident.service);
-    let past: Vec<Evidence> = before.map(earlier).collect();
+    let before = past.iter().filter(|past| past.incident != incident.id && past.subject == incident.subject);
+    let past: Vec<Evidence> = before.map(PastIncident::evidence).collect();
 
     let mut items = Vec::new();
     let mut left_out = incident.members.len() - anomalies.len();
@@ -91,7 +105,7 @@ pub fn gather(
     let assessment = incident.assessment;
     Bundle {
         incident: incident.id,
-        service: incident.service.clone(),
+        subject: incident.subject.clone(),
         at: now,
         onset,
         assessment,
@@ -153,14 +167,4 @@ fn other(view: &SeriesView, since: Timestamp) -> Option<Evidence> {
         onset,
         movement: movement(view, since.min(onset)),
     })
-}
-
-fn earlier(past: &PastIncident) -> Evidence {
-    Evidence::Past {
-        incident: past.incident,
-        opened_at: past.opened_at,
-        signals: past.signals.clone(),
-        cause: past.cause,
-        lasted_s: past.resolved_at.map(|end| end.since(past.opened_at).as_secs_f64()),
-    }
 }

@@ -15,12 +15,13 @@
 
 use std::time::Duration;
 
+use super::blind::rank_source;
 use super::bundle::{Bundle, Evidence, EvidenceId, Item};
 use super::diagnosis::{Cause, Contribution, Hypothesis};
 use super::shapes::{Expectation, SHAPES, Shape, ShapeSide};
 use super::wording::{change_of, course, listed, name, others_in_trouble, siblings, span};
 use crate::detect::{Kind, Side};
-use crate::incident::Trouble;
+use crate::incident::{Subject, Trouble};
 use crate::series::{Service, SignalName};
 use crate::time::Timestamp;
 
@@ -36,6 +37,9 @@ const BITS_MIN: f64 = 0.5;
 /// Ranks the causes that the bundle supports, the most likely first; of equal scores the one named first in the table.
 /// Empty where it supports none.
 pub fn rank(bundle: &Bundle) -> Vec<Hypothesis> {
+    if bundle.subject == Subject::Source {
+        return rank_source(bundle);
+    }
     let mut found: Vec<(f64, Hypothesis)> = Vec::new();
     for symptom in symptoms(bundle) {
         for shape in SHAPES.iter().filter(|shape| shape.fits(symptom.kind, symptom.side)) {
@@ -76,7 +80,12 @@ fn symptoms(bundle: &Bundle) -> Vec<Symptom<'_>> {
             Some(Symptom { id, service, signal, kind, side, trouble })
         }
         Item {
-            what: Evidence::Sibling { .. } | Evidence::Elsewhere { .. } | Evidence::Past { .. }, ..
+            what:
+                Evidence::Sibling { .. }
+                | Evidence::Elsewhere { .. }
+                | Evidence::Source(_)
+                | Evidence::Past { .. },
+            ..
         } => None,
     };
     bundle.items.iter().filter_map(symptom).collect()
@@ -181,6 +190,7 @@ fn weigh<'a>(bundle: &'a Bundle, symptom: &Symptom<'_>, expectation: &Expectatio
             Evidence::Anomaly { .. }
             | Evidence::Sibling { .. }
             | Evidence::Elsewhere { .. }
+            | Evidence::Source(_)
             | Evidence::Past { .. } => {}
         }
     }
@@ -191,6 +201,7 @@ fn seen_before(bundle: &Bundle, cause: Cause) -> Option<(&EvidenceId, Timestamp)
     bundle.items.iter().find_map(|item| match &item.what {
         Evidence::Past { cause: Some(past), opened_at, .. } if *past == cause => Some((&item.id, *opened_at)),
         Evidence::Past { .. }
+        | Evidence::Source(_)
         | Evidence::Anomaly { .. }
         | Evidence::Sibling { .. }
         | Evidence::Elsewhere { .. } => None,
@@ -212,7 +223,7 @@ fn cause_elsewhere(bundle: &Bundle, item: &Item) -> Option<(f64, Hypothesis)> {
     let mut terms = vec![Contribution { term: "strength".into(), bits: strength }];
     push(&mut terms, "earlier", 1.0);
     push(&mut terms, "unlinked", -1.5);
-    let (there, here) = (name(service.as_str()), name(bundle.service.as_str()));
+    let (there, here) = (name(service.as_str()), name(&bundle.subject.to_string()));
     let (signal_name, lead) = (name(signal.as_str()), span(lead));
     let title = format!("{there} was in trouble {lead} earlier: its {signal_name} {moved}");
     let text = format!(
@@ -244,6 +255,6 @@ fn hypothesis(
     evidence: Vec<EvidenceId>,
 ) -> (f64, Hypothesis) {
     let bits = contributions.iter().map(|term| term.bits).sum();
-    let (service, signal) = (service.clone(), signal.cloned());
+    let (service, signal) = (Some(service.clone()), signal.cloned());
     (bits, Hypothesis { cause, service, signal, title, text, score: Some(bits), contributions, evidence })
 }

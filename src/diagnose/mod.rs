@@ -3,6 +3,7 @@
 //! Both see the same bundle, and whatever either claims cites ids of that bundle.
 #![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm, clippy::indexing_slicing))]
 
+mod blind;
 mod bundle;
 mod citation;
 #[cfg(test)]
@@ -18,6 +19,7 @@ pub(crate) mod sample;
 mod shapes;
 mod wording;
 
+pub use self::blind::{FailingPolls, SourceEvidence, gather_source};
 pub use self::bundle::{Bundle, Evidence, EvidenceId, Item, Movement};
 pub use self::citation::{Citation, cite};
 pub use self::diagnosis::{Author, Because, Cause, Contribution, Diagnosis, Hypothesis};

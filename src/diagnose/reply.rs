@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use super::blind::SourceEvidence;
 use super::bundle::{Bundle, Evidence, EvidenceId};
 use super::data::{is_visible, shown};
 use super::diagnosis::{Cause, Hypothesis};
@@ -168,12 +169,13 @@ pub fn one_line(text: &str, chars_max: usize) -> String {
 
 /// What an answer may name, spelled as the prompt shows it.
 struct Vocabulary<'a> {
+    /// By the service's name as it is shown; the source of the samples has one too.
     services: BTreeMap<String, Known<'a>>,
     evidence: Vec<&'a EvidenceId>,
 }
 
 struct Known<'a> {
-    service: &'a Service,
+    service: Option<&'a Service>,
     signals: BTreeMap<String, &'a SignalName>,
 }
 
@@ -181,25 +183,37 @@ impl<'a> Vocabulary<'a> {
     fn of(bundle: &'a Bundle) -> Self {
         let evidence = bundle.items.iter().map(|item| &item.id).collect();
         let mut vocabulary = Self { services: BTreeMap::new(), evidence };
-        vocabulary.learn(&bundle.service, &[]);
+        let subject = bundle.subject.to_string();
+        let own = bundle.subject.service();
+        vocabulary.learn(&subject, own, []);
         for item in &bundle.items {
             match &item.what {
                 Evidence::Anomaly { service, signal, .. } | Evidence::Elsewhere { service, signal, .. } => {
-                    vocabulary.learn(service, std::slice::from_ref(signal));
+                    vocabulary.learn(service.as_str(), Some(service), [signal]);
                 }
-                Evidence::Sibling { signal, .. } => {
-                    vocabulary.learn(&bundle.service, std::slice::from_ref(signal));
+                Evidence::Sibling { signal, .. } => vocabulary.learn(&subject, own, [signal]),
+                Evidence::Source(SourceEvidence::Outage { signal, .. }) => {
+                    vocabulary.learn(&subject, own, [signal]);
                 }
-                Evidence::Past { signals, .. } => vocabulary.learn(&bundle.service, signals),
+                Evidence::Source(SourceEvidence::Failing(polls)) => {
+                    vocabulary.learn(&subject, own, [&polls.signal]);
+                }
+                Evidence::Source(SourceEvidence::Gap { .. }) => {}
+                Evidence::Past { signals, .. } => vocabulary.learn(&subject, own, signals),
             }
         }
         vocabulary
     }
 
-    fn learn(&mut self, service: &'a Service, signals: &'a [SignalName]) {
-        let known = self.services.entry(shown(service.as_str()));
+    fn learn(
+        &mut self,
+        name: &str,
+        service: Option<&'a Service>,
+        signals: impl IntoIterator<Item = &'a SignalName>,
+    ) {
+        let known = self.services.entry(shown(name));
         let known = known.or_insert_with(|| Known { service, signals: BTreeMap::new() });
-        known.signals.extend(signals.iter().map(|signal| (shown(signal.as_str()), signal)));
+        known.signals.extend(signals.into_iter().map(|signal| (shown(signal.as_str()), signal)));
     }
 }
 
@@ -234,7 +248,10 @@ fn cause(given: &str) -> Result<Cause, Fault> {
     known.ok_or_else(|| unknown("cause", given, Cause::ALL.iter().map(|cause| cause.as_str())))
 }
 
-fn place(raw: &RawHypothesis, vocabulary: &Vocabulary<'_>) -> Result<(Service, Option<SignalName>), Fault> {
+fn place(
+    raw: &RawHypothesis,
+    vocabulary: &Vocabulary<'_>,
+) -> Result<(Option<Service>, Option<SignalName>), Fault> {
     let names = vocabulary.services.keys().map(String::as_str);
     let known = vocabulary.services.get(&raw.service);
     let known = known.ok_or_else(|| unknown("service", &raw.service, names))?;
@@ -246,7 +263,7 @@ fn place(raw: &RawHypothesis, vocabulary: &Vocabulary<'_>) -> Result<(Service, O
             Some((*signal.ok_or_else(|| unknown("signal", given, names))?).clone())
         }
     };
-    Ok((known.service.clone(), signal))
+    Ok((known.service.cloned(), signal))
 }
 
 fn evidence(given: &[String], vocabulary: &Vocabulary<'_>) -> Result<Vec<EvidenceId>, Fault> {
@@ -340,7 +357,7 @@ mod tests {
     fn a_good_answer_keeps_its_order_and_has_no_score() {
         let hypotheses = parse_reply(&good().to_string(), &sample::bundle()).unwrap();
         let first = &hypotheses[0];
-        assert_eq!((first.cause, first.service.as_str()), (Cause::Dependency, "db"));
+        assert_eq!((first.cause, &first.service), (Cause::Dependency, &Some(Service::new("db"))));
         assert_eq!(first.signal, Some(SignalName::new("latency_p95")));
         assert_eq!(first.evidence.iter().map(EvidenceId::as_str).collect::<Vec<_>>(), ["o1", "a1"]);
         assert_eq!((first.score, first.contributions.len()), (None, 0));
@@ -419,11 +436,11 @@ mod tests {
     #[test]
     fn a_name_that_the_prompt_had_to_change_is_understood() {
         let mut bundle = sample::bundle();
-        bundle.service = Service::new(&"long".repeat(100));
+        bundle.subject = Service::new(&"long".repeat(100)).into();
         let mut reply = good();
-        reply["hypotheses"][1]["service"] = json!(shown(bundle.service.as_str()));
+        reply["hypotheses"][1]["service"] = json!(shown(&bundle.subject.to_string()));
         let hypotheses = parse_reply(&reply.to_string(), &bundle).unwrap();
-        assert_eq!(hypotheses[1].service, bundle.service);
+        assert_eq!(hypotheses[1].service.as_ref(), bundle.subject.service());
     }
 
     proptest! {

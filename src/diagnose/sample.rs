@@ -26,7 +26,7 @@ pub(crate) fn bundle() -> Bundle {
     let items = items.into_iter().zip(nth);
     Bundle {
         incident: id(ONSET),
-        service: Service::new("checkout"),
+        subject: Service::new("checkout").into(),
         at: at(60),
         onset: at(0),
         assessment: Assessment {

@@ -70,7 +70,10 @@ pub(super) fn course(bundle: &Bundle, id: &EvidenceId) -> String {
 pub(super) fn others_in_trouble(bundle: &Bundle, id: &EvidenceId, first_bits: f64) -> String {
     let onset_of = |item: &super::bundle::Item| match &item.what {
         Evidence::Anomaly { trouble, .. } => Some(trouble.onset()),
-        Evidence::Sibling { .. } | Evidence::Elsewhere { .. } | Evidence::Past { .. } => None,
+        Evidence::Sibling { .. }
+        | Evidence::Elsewhere { .. }
+        | Evidence::Source(_)
+        | Evidence::Past { .. } => None,
     };
     let Some(own) = bundle.items.iter().find(|item| item.id == *id).and_then(onset_of) else {
         return String::new();

@@ -1,11 +1,11 @@
 //! The engine's part in diagnosis: when one is due, what is asked, and what becomes of an answer.
 
 use super::event::{Event, Stream};
-use super::input::{Answer, Effect, Reply};
+use super::input::{Answer, Effect, Failure, Reply};
 use super::step::Engine;
-use crate::diagnose::{Author, Because, Bundle, Diagnosis, cite, gather, rank};
+use crate::diagnose::{Author, Because, Bundle, Diagnosis, FailingPolls, cite, gather, gather_source, rank};
 use crate::id::IncidentId;
-use crate::incident::{self, Requester};
+use crate::incident::{self, Requester, Subject};
 use crate::time::Timestamp;
 
 /// Series of other services that a bundle may look at.
@@ -109,10 +109,24 @@ impl Engine {
 
     fn bundle(&self, now: Timestamp, id: IncidentId) -> Option<Bundle> {
         let incident = self.incident(id)?;
-        let own = self.detect.of_service(&incident.service);
-        let elsewhere = self.detect.moved_elsewhere(&incident.service, ELSEWHERE_MAX);
         let past: Vec<_> =
-            self.past.iter().filter(|past| past.service == incident.service).cloned().collect();
-        Some(gather(incident, now, &own, &elsewhere, &past))
+            self.past.iter().filter(|past| past.subject == incident.subject).cloned().collect();
+        match &incident.subject {
+            Subject::Service(service) => {
+                let own = self.detect.of_service(service);
+                let elsewhere = self.detect.moved_elsewhere(service, ELSEWHERE_MAX);
+                Some(gather(incident, now, &own, &elsewhere, &past))
+            }
+            Subject::Source => {
+                let failing = self.unanswered().map(|(signal, unanswered)| FailingPolls {
+                    signal: signal.clone(),
+                    since: unanswered.since,
+                    is_refused: unanswered.failure == Failure::Query,
+                    because: unanswered.because.clone(),
+                });
+                let gaps = self.detect.gaps().since(incident.onset());
+                Some(gather_source(incident, now, failing.collect(), &gaps, &past))
+            }
+        }
     }
 }

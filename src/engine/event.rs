@@ -1,5 +1,6 @@
 //! Everything that is written down: the sum of each stage's events.
 
+use super::input::Failure;
 use crate::diagnose::Diagnosis;
 use crate::id::IncidentId;
 use crate::incident;
@@ -69,7 +70,7 @@ pub enum SystemEvent {
         /// Why.
         restart: crate::detect::Restart,
     },
-    /// Most series of a signal stopped at once: that is a fault of the source, not of the services.
+    /// Most series of a signal stopped at once. Releases up to 0.1 wrote it; it is an incident about the source now.
     SourceDegraded {
         /// The signal.
         signal: SignalName,
@@ -78,4 +79,58 @@ pub enum SystemEvent {
         /// Of how many.
         tracked: usize,
     },
+    /// A signal has not been answered for `source_lost_after`, while the backend answers others or refuses this one.
+    SignalUnanswered {
+        /// The signal.
+        signal: SignalName,
+        /// The first slot that failed.
+        since: Timestamp,
+        /// Whose fault it is.
+        failure: Failure,
+        /// The last failure, at most 300 characters.
+        because: String,
+    },
+    /// A signal of which that was told is answered again.
+    SignalAnswered {
+        /// The signal.
+        signal: SignalName,
+        /// The first slot that had failed.
+        since: Timestamp,
+    },
+    /// Steps that no sample was judged at: with these, what is judged of a signal has no hole that is not told.
+    StepsNotJudged {
+        /// The signal.
+        signal: SignalName,
+        /// The first step.
+        from: Timestamp,
+        /// The last step.
+        to: Timestamp,
+        /// Why.
+        because: NotJudged,
+    },
+}
+
+/// Why no sample was judged at a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotJudged {
+    /// The backend was not asked for it: it lay too far back, or the clock jumped.
+    NotAsked,
+    /// The answer had no sample of any series at it.
+    NoSamples,
+    /// The backend itself took no samples then, or few: what there is, is unsettled.
+    SourceGap,
+}
+
+impl NotJudged {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::NotAsked, Self::NoSamples, Self::SourceGap];
+
+    /// The word for it in log and store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotAsked => "not_asked",
+            Self::NoSamples => "no_samples",
+            Self::SourceGap => "source_gap",
+        }
+    }
 }

@@ -3,15 +3,18 @@
 
 mod diagnosing;
 mod event;
+mod holes;
 mod input;
 mod settings;
+mod slots;
+mod source;
 mod standing;
 mod step;
 #[cfg(test)]
 mod tests;
 mod troubles;
 
-pub use self::event::{CapturedSeries, Event, Happening, Stream, SystemEvent};
+pub use self::event::{CapturedSeries, Event, Happening, NotJudged, Stream, SystemEvent};
 pub use self::input::{Answer, Command, Coverage, Effect, Failure, Input, Reply, Restored};
 pub use self::settings::Settings;
 pub use self::standing::{SourceStanding, Unanswered};

@@ -38,6 +38,8 @@ pub struct Unanswered {
     pub failure: Failure,
     /// The last failure in words, at most 300 characters.
     pub because: String,
+    /// Whether an event has told that it lasts.
+    pub is_told: bool,
 }
 
 /// The outcomes of the polls, as far as they fail.
@@ -56,17 +58,25 @@ struct Blank {
 }
 
 impl Polls {
-    /// A signal was answered: so is the backend there.
+    /// A signal was answered.
     pub(super) fn answered(&mut self, signal: &SignalName) -> Option<Unanswered> {
-        self.blank = None;
         self.unanswered.remove(signal)
+    }
+
+    /// The backend answers: gives the signals that it did not answer, where these are most of so many.
+    pub(super) fn end_blank(&mut self, signals: usize) -> BTreeSet<SignalName> {
+        let failed = self.blank.take().map(|blank| blank.signals).unwrap_or_default();
+        if failed.len() * 2 > signals { failed } else { BTreeSet::new() }
     }
 
     /// A poll failed. A query that is at fault itself says nothing against the backend.
     pub(super) fn failed(&mut self, signal: &SignalName, slot: Timestamp, failure: Failure, because: &str) {
         let because: String = because.chars().take(BECAUSE_CHARS_MAX).collect();
-        let known = self.unanswered.get(signal).map_or(slot, |known| known.since);
-        let unanswered = Unanswered { since: known.min(slot), latest: slot.max(known), failure, because };
+        let before = self.unanswered.get(signal);
+        let known = before.map_or(slot, |known| known.since);
+        let is_told = before.is_some_and(|before| before.is_told);
+        let unanswered =
+            Unanswered { since: known.min(slot), latest: slot.max(known), failure, because, is_told };
         self.unanswered.insert(signal.clone(), unanswered);
         match (failure, &mut self.blank) {
             (Failure::Query, blank) => *blank = None,
@@ -94,6 +104,14 @@ impl Polls {
         } else {
             SourceStanding::Failing { since }
         }
+    }
+
+    /// The failures of a signal, once they last for so long: only then, and only once.
+    pub(super) fn tell(&mut self, signal: &SignalName, after: Duration) -> Option<&Unanswered> {
+        let unanswered = self.unanswered.get_mut(signal)?;
+        let is_due = !unanswered.is_told && unanswered.latest.since(unanswered.since) >= after;
+        unanswered.is_told |= is_due;
+        is_due.then_some(unanswered)
     }
 
     /// The signals whose last polls failed.

@@ -6,13 +6,16 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::event::{Event, Stream};
-use super::input::{Command, Effect, Input, Restored};
+use super::holes::Holes;
+use super::input::{Command, Coverage, Effect, Input, Restored};
 use super::settings::Settings;
+use super::slots::{Slot, Waiting};
+use super::source::Served;
 use super::standing::{Polls, SourceStanding, Unanswered};
-use crate::detect::{Detect, SeriesView, Tally, What};
+use crate::detect::{Closed, Detect, Finding, SeriesView, Tally, What};
 use crate::diagnose::{Cause, PastIncident};
 use crate::id::IncidentId;
-use crate::incident::{self, Incident, Phase, Requester, Trouble};
+use crate::incident::{self, Incident, Phase, Requester, Subject};
 use crate::series::{Service, SignalName};
 use crate::time::Timestamp;
 
@@ -30,10 +33,10 @@ pub struct Engine {
     pub(super) detect: Detect,
     began: Option<Timestamp>,
     /// Signals that have not been judged yet since the start: what they say is still missing in a bundle.
-    awaited: BTreeSet<SignalName>,
+    pub(super) awaited: BTreeSet<SignalName>,
     muted_until: BTreeMap<SignalName, Timestamp>,
     first_muted_until: Timestamp,
-    judged_through: BTreeMap<SignalName, Timestamp>,
+    pub(super) judged_through: BTreeMap<SignalName, Timestamp>,
     pub(super) open: IndexMap<IncidentId, Incident>,
     /// The open incidents of each service, in the order in which they opened: whoever asks about one series looks at
     /// these, not at all.
@@ -49,7 +52,9 @@ pub struct Engine {
     pub(super) stale: BTreeSet<IncidentId>,
     /// Incidents that changed in this slot and whose severity is due at its end, once for all that changed.
     pub(super) unassessed: BTreeSet<IncidentId>,
-    pub(super) degraded: BTreeSet<SignalName>,
+    pub(super) served: Served,
+    pub(super) holes: Holes,
+    pub(super) waiting: Waiting,
     pub(super) polls: Polls,
 }
 
@@ -86,7 +91,9 @@ impl Engine {
             causes: BTreeMap::new(),
             stale,
             unassessed: BTreeSet::new(),
-            degraded: BTreeSet::new(),
+            served: Served::default(),
+            holes: Holes::default(),
+            waiting: Waiting::default(),
             polls: Polls::default(),
         };
         for incident in restored.open {
@@ -101,16 +108,23 @@ impl Engine {
         self.began.get_or_insert(now);
         match input {
             Input::Batch(batch) => self.detect.judge(&batch, self.muted(batch.signal())),
-            Input::SlotClosed { signal, from: _, through, coverage: _ } => {
-                self.polls.answered(&signal);
-                self.close(now, &signal, through, &mut effects)
+            Input::SlotClosed { signal, from, through, coverage } => {
+                self.poll_answered(now, &signal, &mut effects);
+                if let Coverage::Partial { .. } = coverage {
+                    self.detect.excuse(&signal, through);
+                }
+                let closed = self.close(&signal, from, through);
+                self.take_slot(now, Slot { signal, from, through, coverage, closed }, &mut effects);
             }
             // A failed poll is no data: nothing is judged, and nothing is missed.
             Input::PollFailed { signal, slot, failure, because } => {
-                self.polls.failed(&signal, slot, failure, &because);
+                self.poll_failed(now, &signal, (slot, failure, &because), &mut effects);
             }
-            Input::SourceGap { .. } => {}
-            Input::Tick => self.tick(now, &mut effects),
+            Input::SourceGap { from, to } => self.detect.gap(from, to),
+            Input::Tick => {
+                self.judge_slots(now, &mut effects);
+                self.tick(now, &mut effects);
+            }
             Input::Command(Command::Analyze { incident }) => self.analyze(now, incident, &mut effects),
             Input::Answered { incident, revision, answer } => {
                 self.answered(now, incident, revision, answer, &mut effects);
@@ -144,11 +158,6 @@ impl Engine {
         self.judged_through.get(signal).copied()
     }
 
-    /// Signals of which most series have stopped at once.
-    pub fn degraded(&self) -> impl Iterator<Item = &SignalName> {
-        self.degraded.iter()
-    }
-
     /// Whether the backend answers, and since when it does not.
     pub fn source_standing(&self) -> SourceStanding {
         self.polls.standing(self.settings.signals.len(), self.settings.source_lost_after)
@@ -163,41 +172,43 @@ impl Engine {
         self.muted_until.get(signal).copied().unwrap_or(self.first_muted_until)
     }
 
-    fn close(&mut self, now: Timestamp, signal: &SignalName, through: Timestamp, effects: &mut Vec<Effect>) {
-        let findings = self.detect.close(signal, through, self.muted(signal));
-        let source_is_degraded = self.watch_source(now, signal, &findings, effects);
-        for finding in findings {
-            match &finding.what {
-                What::Anomalous(anomaly) => {
-                    self.trouble(now, &finding, Trouble::Deviation(*anomaly), effects)
-                }
-                What::Lost { .. } if source_is_degraded => {}
-                What::Lost { last_seen } => {
-                    let lost = Trouble::Lost { last_seen: *last_seen, detected_at: finding.at };
-                    self.trouble(now, &finding, lost, effects);
-                }
-                What::Recovered(anomaly) => {
-                    self.trouble_that_passed(now, &finding, *anomaly, effects);
-                    self.absorb(now, &finding, effects);
-                }
-                What::Returned => {
-                    self.absorb(now, &finding, effects);
-                }
-                What::Restarted(restart) => self.restarted(now, &finding, *restart, effects),
-            }
+    /// Closes a slot. Of steps that nobody asked for, nobody knows whether there were samples: silence in them is no loss.
+    fn close(&mut self, signal: &SignalName, from: Timestamp, through: Timestamp) -> Closed {
+        let muted = self.muted(signal);
+        let step = self.detect.plan(signal).map_or(Duration::ZERO, |plan| plan.step);
+        let next = self.judged_through(signal).map(|judged| judged.plus(step)).filter(|next| *next < from);
+        let Some(next) = next else { return self.detect.finish(signal, through, muted) };
+        self.detect.excuse(signal, from.minus(step));
+        let mut closed = self.detect.finish(signal, through, muted);
+        let known = next..from.plus(self.detect.lost_after(signal));
+        closed
+            .findings
+            .retain(|finding| !(matches!(finding.what, What::Lost { .. }) && known.contains(&finding.at)));
+        closed
+    }
+
+    /// Resolves what was over before a finding: where a long time is caught up at once, its incidents follow each other
+    /// as they would have done.
+    pub(super) fn resolve_before(&mut self, now: Timestamp, finding: &Finding, effects: &mut Vec<Effect>) {
+        if !matches!(finding.what, What::Anomalous(_) | What::Lost { .. }) {
+            return;
         }
-        if through > self.muted(signal) {
-            self.reconcile(now, signal, effects);
-        }
-        for id in std::mem::take(&mut self.unassessed) {
-            self.reassess(now, id, effects);
-        }
-        self.awaited.remove(signal);
-        self.tick(now, effects);
-        // A step once judged is final: history that is read again does not take it back.
-        if self.judged_through.get(signal).is_none_or(|before| *before < through) {
-            self.judged_through.insert(signal.clone(), through);
-            effects.push(Effect::Advance { signal: signal.clone(), through });
+        let over: Vec<(IncidentId, incident::Event)> = self
+            .open_of(&finding.key.service)
+            .filter_map(|incident| Some((incident.id, incident.tick(finding.at, &self.settings.incident)?)))
+            .collect();
+        self.resolve(now, over, effects);
+    }
+
+    fn resolve(
+        &mut self,
+        now: Timestamp,
+        over: Vec<(IncidentId, incident::Event)>,
+        effects: &mut Vec<Effect>,
+    ) {
+        for (id, event) in over {
+            self.record(now, Stream::Incident(id), Event::Incident(event), effects);
+            self.retire(now, id);
         }
     }
 
@@ -231,29 +242,29 @@ impl Engine {
         effects.push(Effect::record(now, stream, event));
     }
 
-    fn reassess(&mut self, now: Timestamp, id: IncidentId, effects: &mut Vec<Effect>) {
+    pub(super) fn reassess(&mut self, now: Timestamp, id: IncidentId, effects: &mut Vec<Effect>) {
         let change = self.open.get(&id).and_then(|incident| incident.reassess(&self.settings.incident));
         if let Some(event) = change {
             self.record(now, Stream::Incident(id), Event::Incident(event), effects);
         }
     }
 
-    fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub(super) fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        self.end_outages(now, effects);
         self.diagnose_stale(now, effects);
         let over: Vec<(IncidentId, incident::Event)> = self
             .open
             .values()
             .filter_map(|incident| Some((incident.id, incident.tick(now, &self.settings.incident)?)))
             .collect();
-        for (id, event) in over {
-            self.record(now, Stream::Incident(id), Event::Incident(event), effects);
-            self.retire(now, id);
-        }
+        self.resolve(now, over, effects);
     }
 
     /// Takes an incident among the open ones.
     pub(super) fn hold(&mut self, incident: Incident) {
-        self.of_service.entry(incident.service.clone()).or_default().push(incident.id);
+        if let Subject::Service(service) = &incident.subject {
+            self.of_service.entry(service.clone()).or_default().push(incident.id);
+        }
         self.open.insert(incident.id, incident);
     }
 
@@ -265,19 +276,19 @@ impl Engine {
 
     fn retire(&mut self, now: Timestamp, id: IncidentId) {
         let Some(incident) = self.open.shift_remove(&id) else { return };
-        if let Some(ids) = self.of_service.get_mut(&incident.service) {
+        if let Subject::Service(service) = &incident.subject
+            && let Some(ids) = self.of_service.get_mut(service)
+        {
             ids.retain(|open| *open != id);
             if ids.is_empty() {
-                self.of_service.remove(&incident.service);
+                self.of_service.remove(service);
             }
         }
-        let mut signals: Vec<SignalName> =
-            incident.members.iter().map(|member| member.key.signal.clone()).collect();
+        let mut signals = incident.signals();
         signals.sort();
-        signals.dedup();
         self.past.push_front(PastIncident {
             incident: id,
-            service: incident.service.clone(),
+            subject: incident.subject.clone(),
             opened_at: incident.opened_at,
             signals,
             cause: self.causes.get(&id).copied(),

@@ -4,48 +4,13 @@ use super::event::{CapturedSeries, Event, Stream, SystemEvent};
 use super::input::Effect;
 use super::step::Engine;
 use crate::correlate::{self, Placement};
-use crate::detect::{Anomaly, FORGET_AFTER, Finding, Restart, SeriesView, What};
+use crate::detect::{Anomaly, FORGET_AFTER, Finding, Restart, SeriesView};
 use crate::id::IncidentId;
 use crate::incident::{self, Ended, Incident, Member, MemberState, Opening, Source, Trouble};
 use crate::series::{SeriesKey, Service, SignalName};
 use crate::time::Timestamp;
 
-/// Below so many series, losing most of a signal is no sign of a broken source.
-const SOURCE_SERIES_MIN: usize = 4;
-
 impl Engine {
-    /// Notes the moment at which most series of a signal are gone, over more than one service: that is a fault of the
-    /// source, and one event. Where all that is gone belongs to one service, it is that service's incident.
-    pub(super) fn watch_source(
-        &mut self,
-        now: Timestamp,
-        signal: &SignalName,
-        findings: &[Finding],
-        effects: &mut Vec<Effect>,
-    ) -> bool {
-        let Some((lost, tracked)) = self.mass_loss(signal, findings) else {
-            self.degraded.remove(signal);
-            return false;
-        };
-        if self.degraded.insert(signal.clone()) {
-            let degraded = SystemEvent::SourceDegraded { signal: signal.clone(), lost, tracked };
-            self.record(now, Stream::System, Event::System(degraded), effects);
-        }
-        true
-    }
-
-    /// How many series are lost, of how many, where that is most of them. All series are counted only where it may be.
-    fn mass_loss(&self, signal: &SignalName, findings: &[Finding]) -> Option<(usize, usize)> {
-        let lost = || findings.iter().filter(|finding| matches!(finding.what, What::Lost { .. }));
-        let first = lost().next()?;
-        let count = lost().count();
-        if count * 2 <= SOURCE_SERIES_MIN || lost().all(|other| other.key.service == first.key.service) {
-            return None;
-        }
-        let (_, tally) = self.detect.tallies().into_iter().find(|(name, _)| name == signal)?;
-        (tally.series >= SOURCE_SERIES_MIN && count * 2 > tally.series).then_some((count, tally.series))
-    }
-
     /// A series is in trouble: it is known, or it joins an incident, or it opens one.
     pub(super) fn trouble(
         &mut self,
@@ -59,14 +24,15 @@ impl Engine {
             self.absorb(now, finding, effects);
             return;
         }
-        let mut lately = self.recent.iter().filter(|incident| incident.service == key.service);
+        let mut lately =
+            self.recent.iter().filter(|incident| incident.subject.service() == Some(&key.service));
         let known = |incident: &Incident| incident.holds(key.hash, &trouble);
         if self.open_of(&key.service).any(known) || lately.any(known) {
             return;
         }
         let candidates = self.open_of(&key.service).map(|incident| correlate::Open {
             id: incident.id,
-            service: incident.service.clone(),
+            service: key.service.clone(),
             last_active: incident.last_active(now),
         });
         let placement = correlate::place(finding, trouble.onset(), candidates, &self.settings.correlate);

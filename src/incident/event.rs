@@ -1,10 +1,11 @@
 //! What can happen to an incident.
 
 use crate::id::{Fingerprint, IncidentId};
-use crate::series::Service;
+use crate::series::{Service, SignalName};
 use crate::time::Timestamp;
 
 use super::member::{Ended, Member};
+use super::outage::Outage;
 use super::severity::Assessment;
 use super::state::Source;
 
@@ -25,6 +26,35 @@ pub enum Event {
         member: Member,
         /// How bad it is.
         assessment: Assessment,
+    },
+    /// It began, and is about the source of the samples and not about a service.
+    SourceOpened {
+        /// Its id.
+        id: IncidentId,
+        /// What it stands for.
+        fingerprint: Fingerprint,
+        /// Who noticed.
+        source: Source,
+        /// The first signal that the source does not serve.
+        outage: Outage,
+        /// How bad it is.
+        assessment: Assessment,
+    },
+    /// The source does not serve another signal.
+    OutageJoined {
+        /// That signal.
+        outage: Outage,
+    },
+    /// The source serves a signal again.
+    OutageEnded {
+        /// The signal.
+        signal: SignalName,
+        /// When its outage began.
+        since: Timestamp,
+        /// When it was served again.
+        until: Timestamp,
+        /// How it ended.
+        because: Ended,
     },
     /// Another series is in trouble.
     Joined {

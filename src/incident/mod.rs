@@ -6,10 +6,14 @@
 mod claims;
 mod event;
 mod member;
+mod outage;
 mod severity;
 mod state;
+mod subject;
 
 pub use self::event::{Event, Requester, Resolution};
 pub use self::member::{Ended, Member, MemberState, Trouble};
-pub use self::severity::{Assessment, Criticality, Severity, assess};
+pub use self::outage::{Outage, Silence};
+pub use self::severity::{Assessment, Criticality, Severity, assess, assess_source};
 pub use self::state::{Incident, Opening, Phase, Settings, Source, Standing};
+pub use self::subject::Subject;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::member::{Member, Trouble};
+use super::outage::{Outage, Silence};
 
 /// P0 is the worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,7 +84,7 @@ pub struct Assessment {
     pub severity: Severity,
     /// 0 where the worst score is below 2, 1 below 5, else 2. A lost series counts 2.
     pub magnitude_points: i32,
-    /// 0 for one signal, 1 for two, 2 for more.
+    /// 0 for one signal, 1 for two, 2 for more; of an incident about the source see [`assess_source`].
     pub breadth_points: i32,
     /// -1 low, 0 normal, 1 high, 2 critical.
     pub criticality_points: i32,
@@ -105,7 +106,20 @@ pub fn assess(members: &[Member], criticality: Criticality) -> Assessment {
         2 => 1,
         _ => 2,
     };
-    let criticality_points = criticality.points();
+    sum(magnitude_points, breadth_points, criticality.points())
+}
+
+/// Adds up the same points for an incident about the source: the magnitude is 2, as of a series that is lost; the
+/// breadth is 1 where more than one signal is concerned or none is answered, since then nothing can be seen at all. No
+/// service is named, so none is critical. One signal without its series is P2, a backend that is lost P1: nobody knows
+/// of any harm, but nobody would know.
+pub fn assess_source(outages: &[Outage]) -> Assessment {
+    let signals: std::collections::BTreeSet<_> = outages.iter().map(|outage| &outage.signal).collect();
+    let is_blind = outages.iter().any(|outage| matches!(outage.silence, Silence::Unanswered { .. }));
+    sum(2, i32::from(is_blind || signals.len() > 1), 0)
+}
+
+fn sum(magnitude_points: i32, breadth_points: i32, criticality_points: i32) -> Assessment {
     let severity = match magnitude_points + breadth_points + criticality_points {
         ..=0 => Severity::P3,
         1 | 2 => Severity::P2,

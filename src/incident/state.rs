@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use indexmap::IndexSet;
+
 use crate::detect::{Finding, What};
 use crate::id::{Fingerprint, IncidentId};
-use crate::series::Service;
+use crate::series::{Service, SignalName};
 use crate::time::Timestamp;
 
 use super::event::{Event, Resolution};
 use super::member::{Ended, Member, MemberState, Trouble};
-use super::severity::{Assessment, Criticality, assess};
+use super::outage::Outage;
+use super::severity::{Assessment, Criticality, assess, assess_source};
+use super::subject::Subject;
 
 /// What a person may tune about incidents.
 #[derive(Debug, Clone, PartialEq)]
@@ -138,8 +142,8 @@ pub struct Incident {
     pub id: IncidentId,
     /// What it stands for.
     pub fingerprint: Fingerprint,
-    /// The service that it is about.
-    pub service: Service,
+    /// What it is about.
+    pub subject: Subject,
     /// Who noticed.
     pub source: Source,
     /// When it was opened.
@@ -150,6 +154,8 @@ pub struct Incident {
     pub assessment: Assessment,
     /// The series in trouble, in the order in which they joined.
     pub members: Vec<Member>,
+    /// The signals that the source does not serve, in the order in which they joined; only where it is about the source.
+    pub outages: Vec<Outage>,
     /// Where it is in its life.
     pub phase: Phase,
     /// How many diagnoses were asked for.
@@ -166,22 +172,37 @@ const WORSE_FACTOR: f64 = 1.5;
 impl Incident {
     /// Begins an incident from its first event; `None` where that does not open one.
     pub fn from_opening(at: Timestamp, event: &Event) -> Option<Self> {
+        let begun = |id: IncidentId, fingerprint: Fingerprint, subject: Subject| Self {
+            id,
+            fingerprint,
+            subject,
+            source: Source::Detector,
+            opened_at: at,
+            changed_at: at,
+            assessment: assess_source(&[]),
+            members: Vec::new(),
+            outages: Vec::new(),
+            phase: Phase::Detected,
+            revisions: 0,
+            questions: 0,
+            awaits_model: false,
+        };
         match event {
             Event::Opened { id, fingerprint, service, source, member, assessment } => Some(Self {
-                id: *id,
-                fingerprint: *fingerprint,
-                service: service.clone(),
                 source: *source,
-                opened_at: at,
-                changed_at: at,
                 assessment: *assessment,
                 members: vec![member.clone()],
-                phase: Phase::Detected,
-                revisions: 0,
-                questions: 0,
-                awaits_model: false,
+                ..begun(*id, *fingerprint, Subject::Service(service.clone()))
             }),
-            Event::Joined { .. }
+            Event::SourceOpened { id, fingerprint, source, outage, assessment } => Some(Self {
+                source: *source,
+                assessment: *assessment,
+                outages: vec![outage.clone()],
+                ..begun(*id, *fingerprint, Subject::Source)
+            }),
+            Event::OutageJoined { .. }
+            | Event::OutageEnded { .. }
+            | Event::Joined { .. }
             | Event::Worsened { .. }
             | Event::MemberEnded { .. }
             | Event::SeverityChanged { .. }
@@ -195,7 +216,14 @@ impl Incident {
         self.changed_at = at;
         match event {
             // The id is content: the same opening twice is one opening.
-            Event::Opened { .. } => {}
+            Event::Opened { .. } | Event::SourceOpened { .. } => {}
+            Event::OutageJoined { outage } => self.outages.push(outage.clone()),
+            Event::OutageEnded { signal, since, until, because } => {
+                let is_it = |outage: &&mut Outage| outage.signal == *signal && outage.since == *since;
+                for outage in self.outages.iter_mut().filter(is_it).filter(|outage| outage.is_active()) {
+                    outage.state = MemberState::Ended { until: *until, because: *because };
+                }
+            }
             Event::Joined { member } => self.members.push(member.clone()),
             Event::Worsened { series, peak_score, peak_value, until } => {
                 // What has ended keeps its course: one series can be in trouble twice.
@@ -243,16 +271,31 @@ impl Incident {
 
     /// When the first of its troubles began.
     pub fn onset(&self) -> Timestamp {
-        self.members.iter().map(|member| member.trouble.onset()).min().unwrap_or(self.opened_at)
+        let members = self.members.iter().map(|member| member.trouble.onset());
+        members.chain(self.outages.iter().map(|outage| outage.since)).min().unwrap_or(self.opened_at)
     }
 
     /// When something of it was last in trouble: `now` while something is.
     pub fn last_active(&self, now: Timestamp) -> Timestamp {
-        let last = |member: &Member| match member.state {
+        let last = |state: &MemberState| match state {
             MemberState::Active => now,
-            MemberState::Ended { until, .. } => until,
+            MemberState::Ended { until, .. } => *until,
         };
-        self.members.iter().map(last).max().unwrap_or(self.opened_at)
+        self.states().map(last).max().unwrap_or(self.opened_at)
+    }
+
+    /// The state of everything that is, or was, in trouble.
+    fn states(&self) -> impl Iterator<Item = &MemberState> {
+        let members = self.members.iter().map(|member| &member.state);
+        members.chain(self.outages.iter().map(|outage| &outage.state))
+    }
+
+    /// The signals in trouble in the order in which they joined, each once.
+    pub fn signals(&self) -> Vec<SignalName> {
+        let members = self.members.iter().map(|member| &member.key.signal);
+        let signals: IndexSet<&SignalName> =
+            members.chain(self.outages.iter().map(|outage| &outage.signal)).collect();
+        signals.into_iter().cloned().collect()
     }
 
     /// The members whose trouble goes on.
@@ -284,17 +327,20 @@ impl Incident {
 
     /// Whether the severity should be another one.
     pub fn reassess(&self, settings: &Settings) -> Option<Event> {
-        let assessment = assess(&self.members, settings.criticality_of(&self.service));
+        let assessment = match &self.subject {
+            Subject::Service(service) => assess(&self.members, settings.criticality_of(service)),
+            Subject::Source => assess_source(&self.outages),
+        };
         (assessment != self.assessment).then_some(Event::SeverityChanged { assessment })
     }
 
     /// Whether it is over by now: every member has ended, and nothing changed for the hold.
     pub fn tick(&self, now: Timestamp, settings: &Settings) -> Option<Event> {
-        let ended = |member: &Member| match member.state {
+        let ended = |state: &MemberState| match state {
             MemberState::Active => None,
-            MemberState::Ended { because, .. } => Some(because),
+            MemberState::Ended { because, .. } => Some(*because),
         };
-        let ends: Vec<Ended> = self.members.iter().map(ended).collect::<Option<_>>()?;
+        let ends: Vec<Ended> = self.states().map(ended).collect::<Option<_>>()?;
         if self.is_resolved() || now.since(self.quiet_since()) < settings.resolve_after {
             return None;
         }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RecordError;
 use super::event::{Body, DIAGNOSED, Encoded, write};
-use super::scalar::{Finite, hex, millis, service};
+use super::scalar::{Finite, hex, millis};
 use super::words::{BecauseWire, CauseWire};
 use crate::diagnose::{Author, Because, Cause, Citation, Contribution, Diagnosis, EvidenceId, Hypothesis};
 use crate::id::IncidentId;
@@ -52,8 +52,9 @@ enum AuthorWire {
 struct HypothesisWire {
     #[serde(with = "CauseWire")]
     cause: Cause,
-    #[serde(with = "service")]
-    service: Service,
+    /// Without one where the cause lies in the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    service: Option<String>,
     signal: Option<String>,
     title: String,
     text: String,
@@ -74,7 +75,7 @@ impl From<&Hypothesis> for HypothesisWire {
         let Hypothesis { cause, service, signal, title, text, score, contributions, evidence } = hypothesis;
         Self {
             cause: *cause,
-            service: service.clone(),
+            service: service.as_ref().map(|service| service.as_str().to_owned()),
             signal: signal.as_ref().map(|signal| signal.as_str().to_owned()),
             title: title.clone(),
             text: text.clone(),
@@ -93,7 +94,7 @@ impl From<HypothesisWire> for Hypothesis {
         let HypothesisWire { cause, service, signal, title, text, score, contributions, evidence } = wire;
         Self {
             cause,
-            service,
+            service: service.map(|name| Service::new(&name)),
             signal: signal.map(|name| SignalName::new(&name)),
             title,
             text,

@@ -38,8 +38,11 @@ pub const DIAGNOSED: &str = "incident.diagnosed";
 pub const CAPTURED: &str = "incident.captured";
 
 /// Every kind with the version that this release writes.
-pub const KINDS: [(&str, u32); 12] = [
+pub const KINDS: [(&str, u32); 18] = [
     (incident::OPENED, 1),
+    (incident::SOURCE_OPENED, 1),
+    (incident::OUTAGE_JOINED, 1),
+    (incident::OUTAGE_ENDED, 1),
     (incident::JOINED, 1),
     (incident::WORSENED, 1),
     (incident::MEMBER_ENDED, 1),
@@ -51,6 +54,9 @@ pub const KINDS: [(&str, u32); 12] = [
     (system::STARTED, 1),
     (system::BASELINE_RESTARTED, 1),
     (system::SOURCE_DEGRADED, 1),
+    (system::SIGNAL_UNANSWERED, 1),
+    (system::SIGNAL_ANSWERED, 1),
+    (system::STEPS_NOT_JUDGED, 1),
 ];
 
 /// Writes an event. The same event gives the same bytes.

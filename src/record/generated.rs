@@ -12,11 +12,11 @@ use proptest::sample::select;
 
 use crate::detect::{Anomaly, Kind, Restart, Side};
 use crate::diagnose::{Author, Because, Cause, Citation, Contribution, Diagnosis, EvidenceId, Hypothesis};
-use crate::engine::{CapturedSeries, Event, SystemEvent};
+use crate::engine::{CapturedSeries, Event, Failure, NotJudged, SystemEvent};
 use crate::id::{Fingerprint, IncidentId};
 use crate::incident::{
-    Assessment, Ended, Event as IncidentEvent, Member, MemberState, Requester, Resolution, Severity, Source,
-    Trouble,
+    Assessment, Ended, Event as IncidentEvent, Member, MemberState, Outage, Requester, Resolution, Severity,
+    Silence, Source, Trouble,
 };
 use crate::series::{Labels, SeriesKey, Service, SignalName};
 use crate::time::Timestamp;
@@ -120,6 +120,17 @@ fn member() -> impl Strategy<Value = Member> {
     })
 }
 
+fn outage() -> impl Strategy<Value = Outage> {
+    let unanswered = text().prop_map(|because| Silence::Unanswered { because });
+    let stopped = (any::<u32>(), any::<u32>())
+        .prop_map(|(lost, tracked)| Silence::Stopped { lost: lost as usize, tracked: tracked as usize });
+    let over = (time(), ended()).prop_map(|(until, because)| MemberState::Ended { until, because });
+    let state = prop_oneof![Just(MemberState::Active), over];
+    (signal(), time(), time(), prop_oneof![unanswered, stopped], state).prop_map(
+        |(signal, since, detected_at, silence, state)| Outage { signal, since, detected_at, silence, state },
+    )
+}
+
 fn incident_event() -> impl Strategy<Value = IncidentEvent> {
     let opened = (id(), fingerprint(), service(), member(), assessment()).prop_map(
         |(id, fingerprint, service, member, assessment)| IncidentEvent::Opened {
@@ -147,8 +158,18 @@ fn incident_event() -> impl Strategy<Value = IncidentEvent> {
     );
     let by = prop_oneof![Just(Requester::Pipeline), Just(Requester::Person)];
     let resolution = prop_oneof![Just(Resolution::Recovered), Just(Resolution::NothingLeft)];
+    let source_opened =
+        (id(), fingerprint(), outage(), assessment()).prop_map(|(id, fingerprint, outage, assessment)| {
+            IncidentEvent::SourceOpened { id, fingerprint, source: Source::Detector, outage, assessment }
+        });
+    let outage_ended = (signal(), time(), time(), ended()).prop_map(|(signal, since, until, because)| {
+        IncidentEvent::OutageEnded { signal, since, until, because }
+    });
     prop_oneof![
         opened,
+        source_opened,
+        outage().prop_map(|outage| IncidentEvent::OutageJoined { outage }),
+        outage_ended,
         member().prop_map(|member| IncidentEvent::Joined { member }),
         worsened,
         member_ended,
@@ -178,7 +199,7 @@ fn hypothesis() -> impl Strategy<Value = Hypothesis> {
         terms.into_iter().map(part).collect::<Vec<_>>()
     });
     let evidence = vec((select(vec!['a', 's', 'o', 'p']), 1_usize..30), 0..3);
-    let what = (select(Cause::ALL.to_vec()), service(), option::of(signal()), text(), text());
+    let what = (select(Cause::ALL.to_vec()), option::of(service()), option::of(signal()), text(), text());
     (what, option::of(number()), contributions, evidence).prop_map(
         |((cause, service, signal, title, text), score, contributions, evidence)| {
             let evidence = evidence.into_iter().map(|(class, nth)| EvidenceId::new(class, nth)).collect();
@@ -217,5 +238,17 @@ fn system_event() -> impl Strategy<Value = SystemEvent> {
         (signal(), any::<u32>(), any::<u32>()).prop_map(|(signal, lost, tracked)| {
             SystemEvent::SourceDegraded { signal, lost: lost as usize, tracked: tracked as usize }
         }),
+        (signal(), time(), select(vec![Failure::Backend, Failure::Query]), text()).prop_map(
+            |(signal, since, failure, because)| SystemEvent::SignalUnanswered {
+                signal,
+                since,
+                failure,
+                because
+            }
+        ),
+        (signal(), time()).prop_map(|(signal, since)| SystemEvent::SignalAnswered { signal, since }),
+        (signal(), time(), time(), select(NotJudged::ALL.to_vec())).prop_map(
+            |(signal, from, to, because)| { SystemEvent::StepsNotJudged { signal, from, to, because } }
+        ),
     ]
 }

@@ -5,14 +5,18 @@ use serde::{Deserialize, Serialize};
 use super::RecordError;
 use super::event::{Body, Encoded, write};
 use super::member::{EndedWire, MemberWire};
-use super::scalar::{finite, hex, millis, service};
+use super::outage::OutageWire;
+use super::scalar::{finite, hex, millis, service, signal};
 use super::words::{AssessmentWire, RequesterWire, ResolutionWire, SourceWire};
 use crate::id::{Fingerprint, IncidentId};
-use crate::incident::{Assessment, Ended, Event, Member, Requester, Resolution, Source};
-use crate::series::Service;
+use crate::incident::{Assessment, Ended, Event, Member, Outage, Requester, Resolution, Source};
+use crate::series::{Service, SignalName};
 use crate::time::Timestamp;
 
 pub(super) const OPENED: &str = "incident.opened";
+pub(super) const SOURCE_OPENED: &str = "incident.source_opened";
+pub(super) const OUTAGE_JOINED: &str = "incident.outage_joined";
+pub(super) const OUTAGE_ENDED: &str = "incident.outage_ended";
 pub(super) const JOINED: &str = "incident.joined";
 pub(super) const WORSENED: &str = "incident.worsened";
 pub(super) const MEMBER_ENDED: &str = "incident.member_ended";
@@ -96,10 +100,52 @@ struct Resolved {
     because: Resolution,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SourceOpened {
+    #[serde(with = "hex")]
+    id: IncidentId,
+    #[serde(with = "hex")]
+    fingerprint: Fingerprint,
+    #[serde(with = "SourceWire")]
+    source: Source,
+    #[serde(with = "OutageWire")]
+    outage: Outage,
+    #[serde(with = "AssessmentWire")]
+    assessment: Assessment,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OutageJoined {
+    #[serde(with = "OutageWire")]
+    outage: Outage,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OutageEnded {
+    #[serde(with = "signal")]
+    signal: SignalName,
+    #[serde(with = "millis", rename = "since_ms")]
+    since: Timestamp,
+    #[serde(with = "millis", rename = "until_ms")]
+    until: Timestamp,
+    #[serde(with = "EndedWire")]
+    because: Ended,
+}
+
 pub(super) fn encode(event: &Event) -> Result<Encoded, RecordError> {
     match event.clone() {
         Event::Opened { id, fingerprint, service, source, member, assessment } => {
             write(OPENED, &Opened { id, fingerprint, service, source, member, assessment })
+        }
+        Event::SourceOpened { id, fingerprint, source, outage, assessment } => {
+            write(SOURCE_OPENED, &SourceOpened { id, fingerprint, source, outage, assessment })
+        }
+        Event::OutageJoined { outage } => write(OUTAGE_JOINED, &OutageJoined { outage }),
+        Event::OutageEnded { signal, since, until, because } => {
+            write(OUTAGE_ENDED, &OutageEnded { signal, since, until, because })
         }
         Event::Joined { member } => write(JOINED, &Joined { member }),
         Event::Worsened { series, peak_score, peak_value, until } => {
@@ -122,6 +168,18 @@ pub(super) fn decode(body: &Body<'_>) -> Result<Option<Event>, RecordError> {
         OPENED => {
             let Opened { id, fingerprint, service, source, member, assessment } = body.read()?;
             Event::Opened { id, fingerprint, service, source, member, assessment }
+        }
+        SOURCE_OPENED => {
+            let SourceOpened { id, fingerprint, source, outage, assessment } = body.read()?;
+            Event::SourceOpened { id, fingerprint, source, outage, assessment }
+        }
+        OUTAGE_JOINED => {
+            let OutageJoined { outage } = body.read()?;
+            Event::OutageJoined { outage }
+        }
+        OUTAGE_ENDED => {
+            let OutageEnded { signal, since, until, because } = body.read()?;
+            Event::OutageEnded { signal, since, until, because }
         }
         JOINED => {
             let Joined { member } = body.read()?;

@@ -67,7 +67,7 @@ struct AnomalyWire {
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "MemberState", rename_all = "snake_case", deny_unknown_fields)]
-enum StateWire {
+pub(super) enum StateWire {
     Active,
     Ended {
         #[serde(with = "millis", rename = "until_ms")]

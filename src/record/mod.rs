@@ -13,6 +13,7 @@ mod generated;
 mod golden;
 mod incident;
 mod member;
+mod outage;
 mod scalar;
 mod stream;
 mod system;

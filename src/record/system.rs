@@ -5,14 +5,19 @@ use serde::{Deserialize, Serialize};
 use super::RecordError;
 use super::event::{Body, Encoded, write};
 use super::member::RestartWire;
-use super::scalar::signal;
+use super::scalar::{millis, signal};
+use super::words::{FailureWire, NotJudgedWire};
 use crate::detect::Restart;
-use crate::engine::SystemEvent;
+use crate::engine::{Failure, NotJudged, SystemEvent};
 use crate::series::SignalName;
+use crate::time::Timestamp;
 
 pub(super) const STARTED: &str = "system.started";
 pub(super) const BASELINE_RESTARTED: &str = "system.baseline_restarted";
 pub(super) const SOURCE_DEGRADED: &str = "system.source_degraded";
+pub(super) const SIGNAL_UNANSWERED: &str = "system.signal_unanswered";
+pub(super) const SIGNAL_ANSWERED: &str = "system.signal_answered";
+pub(super) const STEPS_NOT_JUDGED: &str = "system.steps_not_judged";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +45,40 @@ struct SourceDegraded {
     tracked: usize,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignalUnanswered {
+    #[serde(with = "signal")]
+    signal: SignalName,
+    #[serde(with = "millis", rename = "since_ms")]
+    since: Timestamp,
+    #[serde(with = "FailureWire")]
+    failure: Failure,
+    because: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignalAnswered {
+    #[serde(with = "signal")]
+    signal: SignalName,
+    #[serde(with = "millis", rename = "since_ms")]
+    since: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StepsNotJudged {
+    #[serde(with = "signal")]
+    signal: SignalName,
+    #[serde(with = "millis", rename = "from_ms")]
+    from: Timestamp,
+    #[serde(with = "millis", rename = "to_ms")]
+    to: Timestamp,
+    #[serde(with = "NotJudgedWire")]
+    because: NotJudged,
+}
+
 pub(super) fn encode(event: &SystemEvent) -> Result<Encoded, RecordError> {
     match event.clone() {
         SystemEvent::Started { version, config_hash } => write(STARTED, &Started { version, config_hash }),
@@ -48,6 +87,15 @@ pub(super) fn encode(event: &SystemEvent) -> Result<Encoded, RecordError> {
         }
         SystemEvent::SourceDegraded { signal, lost, tracked } => {
             write(SOURCE_DEGRADED, &SourceDegraded { signal, lost, tracked })
+        }
+        SystemEvent::SignalUnanswered { signal, since, failure, because } => {
+            write(SIGNAL_UNANSWERED, &SignalUnanswered { signal, since, failure, because })
+        }
+        SystemEvent::SignalAnswered { signal, since } => {
+            write(SIGNAL_ANSWERED, &SignalAnswered { signal, since })
+        }
+        SystemEvent::StepsNotJudged { signal, from, to, because } => {
+            write(STEPS_NOT_JUDGED, &StepsNotJudged { signal, from, to, because })
         }
     }
 }
@@ -65,6 +113,18 @@ pub(super) fn decode(body: &Body<'_>) -> Result<SystemEvent, RecordError> {
         SOURCE_DEGRADED => {
             let SourceDegraded { signal, lost, tracked } = body.read()?;
             Ok(SystemEvent::SourceDegraded { signal, lost, tracked })
+        }
+        SIGNAL_UNANSWERED => {
+            let SignalUnanswered { signal, since, failure, because } = body.read()?;
+            Ok(SystemEvent::SignalUnanswered { signal, since, failure, because })
+        }
+        SIGNAL_ANSWERED => {
+            let SignalAnswered { signal, since } = body.read()?;
+            Ok(SystemEvent::SignalAnswered { signal, since })
+        }
+        STEPS_NOT_JUDGED => {
+            let StepsNotJudged { signal, from, to, because } = body.read()?;
+            Ok(SystemEvent::StepsNotJudged { signal, from, to, because })
         }
         other => Err(RecordError::UnknownKind { kind: other.to_owned(), version: body.version }),
     }

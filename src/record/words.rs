@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::detect::{Kind, Side};
 use crate::diagnose::{Because, Cause};
+use crate::engine::{Failure, NotJudged};
 use crate::incident::{Assessment, Requester, Resolution, Severity, Source};
 
 #[derive(Serialize, Deserialize)]
@@ -73,7 +74,24 @@ pub(super) enum CauseWire {
     Compute,
     Memory,
     Gone,
+    Backend,
+    Scraping,
     Other,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Failure", rename_all = "snake_case")]
+pub(super) enum FailureWire {
+    Backend,
+    Query,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "NotJudged", rename_all = "snake_case")]
+pub(super) enum NotJudgedWire {
+    NotAsked,
+    NoSamples,
+    SourceGap,
 }
 
 #[derive(Serialize, Deserialize)]

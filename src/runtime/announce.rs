@@ -35,6 +35,14 @@ fn incident_line(id: &str, event: &incident::Event) {
             let (series, severity) = (&member.key, assessment.severity);
             info!(incident.id = id, %service, %series, %severity, onset = %member.trouble.onset(), "opened incident {id} ({severity}) for {series}");
         }
+        incident::Event::SourceOpened { outage, assessment, .. } => {
+            let (signal, severity) = (&outage.signal, assessment.severity);
+            warn!(incident.id = id, %signal, %severity, onset = %outage.since, "opened incident {id} ({severity}) about the source: signal {signal} is {}", outage.silence.as_str());
+        }
+        incident::Event::OutageJoined { outage } => {
+            let signal = &outage.signal;
+            warn!(incident.id = id, %signal, "signal {signal} is {} too, in incident {id}", outage.silence.as_str());
+        }
         incident::Event::Joined { member } => {
             let series = &member.key;
             info!(incident.id = id, %series, "{series} joined incident {id}");
@@ -48,6 +56,7 @@ fn incident_line(id: &str, event: &incident::Event) {
         }
         incident::Event::Worsened { .. }
         | incident::Event::MemberEnded { .. }
+        | incident::Event::OutageEnded { .. }
         | incident::Event::AnalysisRequested { .. } => {}
     }
 }
@@ -65,6 +74,15 @@ fn system_line(event: &SystemEvent) {
         }
         SystemEvent::SourceDegraded { signal, lost, tracked } => {
             warn!(%signal, lost, tracked, "{lost} of {tracked} series of signal {signal} have stopped: that looks like the source, not the services");
+        }
+        SystemEvent::SignalUnanswered { signal, since, because, .. } => {
+            warn!(%signal, %since, "signal {signal} has had no answer since {since}: {because}");
+        }
+        SystemEvent::SignalAnswered { signal, since } => {
+            info!(%signal, %since, "signal {signal} is answered again, for the first time since {since}");
+        }
+        SystemEvent::StepsNotJudged { signal, from, to, because } => {
+            info!(%signal, %from, %to, because = because.as_str(), "signal {signal} is not judged from {from} to {to}");
         }
     }
 }

@@ -8,7 +8,7 @@ use super::row::{IncidentColumns, incident_of};
 use super::{Store, StoreError, sql};
 use crate::diagnose::Cause;
 use crate::id::IncidentId;
-use crate::incident::{Phase, Severity, Source};
+use crate::incident::{Phase, Severity, Source, Subject};
 use crate::series::{Service, SignalName};
 use crate::time::Timestamp;
 
@@ -20,8 +20,8 @@ pub const INCIDENTS_PER_PAGE_MAX: u32 = 500;
 pub struct IncidentRow {
     /// Its id.
     pub id: IncidentId,
-    /// The service that it is about.
-    pub service: Service,
+    /// What it is about.
+    pub subject: Subject,
     /// Who noticed.
     pub source: Source,
     /// How bad it is.
@@ -51,6 +51,8 @@ pub struct IncidentFilter {
     pub severities: Vec<Severity>,
     /// Only those of this service.
     pub service: Option<Service>,
+    /// Only those about this kind of subject: a word of [`Subject::KINDS`].
+    pub subject: Option<&'static str>,
     /// Only those that came from here.
     pub source: Option<Source>,
     /// Only those opened at this time or later.
@@ -180,7 +182,7 @@ mod tests {
 
     #[track_caller]
     fn services(rows: &[IncidentRow], expected: &[&str]) {
-        assert_eq!(rows.iter().map(|row| row.service.as_str()).collect::<Vec<_>>(), expected);
+        assert_eq!(rows.iter().map(|row| row.subject.to_string()).collect::<Vec<_>>(), expected);
     }
 
     #[tokio::test]
@@ -193,7 +195,7 @@ mod tests {
             let (rows, _) = store.incidents(&IncidentFilter::default(), page(10, None)).await.unwrap();
             let [row] = rows.as_slice() else { panic!("one row") };
             let incident = Story::state_of(&commit);
-            assert_eq!((row.id, &row.service, row.source), (incident.id, &incident.service, incident.source));
+            assert_eq!((row.id, &row.subject, row.source), (incident.id, &incident.subject, incident.source));
             assert_eq!((row.severity, row.phase), (incident.assessment.severity, incident.phase));
             assert_eq!(
                 (row.onset, row.opened_at, row.changed_at),

@@ -13,7 +13,10 @@ use super::{StoreError, sql};
 
 /// Every migration, embedded.
 pub(super) fn migrations() -> Vec<Migration> {
-    vec![migration(1, "first", include_str!("sqlite/0001_first.sql"))]
+    vec![
+        migration(1, "first", include_str!("sqlite/0001_first.sql")),
+        migration(2, "subject", include_str!("sqlite/0002_subject.sql")),
+    ]
 }
 
 fn migration(version: i64, name: &'static str, statements: &'static str) -> Migration {
@@ -82,11 +85,11 @@ mod tests {
     use super::super::{Settings, Store};
     use super::*;
 
-    const SECOND: &str = "ALTER TABLE incidents ADD COLUMN owner TEXT;";
+    const NEXT: &str = "ALTER TABLE incidents ADD COLUMN owner TEXT;";
 
     fn newer() -> Vec<Migration> {
         let mut migrations = migrations();
-        migrations.push(migration(2, "owner", SECOND));
+        migrations.push(migration(3, "owner", NEXT));
         migrations
     }
 
@@ -103,8 +106,25 @@ mod tests {
         let mut file = raw(&settings.path).await;
         sqlx::query("SELECT owner FROM incidents").fetch_all(&mut file).await.unwrap();
 
-        let copy = Store::open(&Settings { path: dir.path().join("portent.db.backup-v1") }).await.unwrap();
+        let copy = Store::open(&Settings { path: dir.path().join("portent.db.backup-v2") }).await.unwrap();
         assert_eq!(copy.incident(story.id()).await.unwrap(), Some(story.incident().clone()));
+    }
+
+    #[tokio::test]
+    async fn an_incident_of_the_first_schema_is_about_its_service() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings { path: dir.path().join("portent.db") };
+        drop(Store::open_with(&settings, migrations().into_iter().take(1).collect()).await.unwrap());
+        let mut file = raw(&settings.path).await;
+        let row = "INSERT INTO incidents (id, service, source, severity, phase, onset_ms, opened_at_ms, \
+                   changed_at_ms, signals, opened_seq) \
+                   VALUES ('5f0c2a4be8d19c3377a1', 'checkout', 'detector', 'P2', 'detected', 1, 2, 3, '[]', 1)";
+        sqlx::query(row).execute(&mut file).await.unwrap();
+        drop(file);
+        let store = Store::open(&settings).await.unwrap();
+        let page = crate::store::Page { limit: 9, after: None };
+        let (rows, _) = store.incidents(&crate::store::IncidentFilter::default(), page).await.unwrap();
+        assert_eq!(rows[0].subject, crate::series::Service::new("checkout").into());
     }
 
     #[tokio::test]
@@ -122,9 +142,9 @@ mod tests {
         let settings = Settings { path: dir.path().join("portent.db") };
         drop(Store::open_with(&settings, newer()).await.unwrap());
         let error = Store::open(&settings).await.unwrap_err();
-        assert!(matches!(error, StoreError::NewerSchema { found: 2, known: 1, .. }), "{error}");
+        assert!(matches!(error, StoreError::NewerSchema { found: 3, known: 2, .. }), "{error}");
         let text = error.to_string();
-        for part in ["portent.db", "version 2", "up to 1", "newer release"] {
+        for part in ["portent.db", "version 3", "up to 2", "newer release"] {
             assert!(text.contains(part), "{text} lacks {part:?}");
         }
     }
@@ -137,7 +157,7 @@ mod tests {
         old.commit(&story.opening()).await.unwrap();
         drop(old);
         let mut broken = migrations();
-        broken.push(migration(2, "broken", "CREATE TABLE more (id TEXT) STRICT; DROP TABLE no_such_table;"));
+        broken.push(migration(3, "broken", "CREATE TABLE more (id TEXT) STRICT; DROP TABLE no_such_table;"));
         let error = Store::open_with(&settings, broken).await.unwrap_err();
         assert!(matches!(error, StoreError::Migration { .. }), "{error}");
         let again = Store::open(&settings).await.unwrap();

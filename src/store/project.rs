@@ -9,7 +9,7 @@ use crate::diagnose::Diagnosis;
 use crate::engine::Event;
 use crate::id::IncidentId;
 use crate::incident::{self, Incident, Phase};
-use crate::series::SignalName;
+use crate::series::{Service, SignalName};
 
 /// What a commit did to one incident.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +28,9 @@ impl Touched {
     /// Takes one event in.
     pub(super) fn take(&mut self, event: &Event) {
         match event {
-            Event::Incident(incident::Event::Opened { .. }) => self.is_new = true,
+            Event::Incident(incident::Event::Opened { .. } | incident::Event::SourceOpened { .. }) => {
+                self.is_new = true;
+            }
             Event::Diagnosed(diagnosis) => self.diagnosis = Some(diagnosis.clone()),
             Event::Incident(_) | Event::Captured(_) | Event::System(_) => {}
         }
@@ -60,7 +62,7 @@ impl Store {
         let statement = if touched.is_new { sql::INSERT_INCIDENT } else { sql::UPDATE_INCIDENT };
         let written = sqlx::query(statement)
             .bind(id.to_string())
-            .bind(incident.service.as_str())
+            .bind(incident.subject.service().map_or("", Service::as_str))
             .bind(incident.source.as_str())
             .bind(incident.assessment.severity.as_str())
             .bind(incident.phase.as_str())
@@ -72,6 +74,7 @@ impl Store {
             .bind(resolved_at_ms)
             .bind(signals_text(incident))
             .bind(touched.first_seq)
+            .bind(incident.subject.as_str())
             .execute(&mut *connection)
             .await;
         match written {
@@ -101,12 +104,7 @@ impl Store {
 
 /// The signals in trouble in the order in which they joined, each once, as a JSON list.
 fn signals_text(incident: &Incident) -> String {
-    let mut signals: Vec<&SignalName> = Vec::new();
-    for member in &incident.members {
-        if !signals.contains(&&member.key.signal) {
-            signals.push(&member.key.signal);
-        }
-    }
-    let names: Vec<&str> = signals.into_iter().map(SignalName::as_str).collect();
+    let signals = incident.signals();
+    let names: Vec<&str> = signals.iter().map(SignalName::as_str).collect();
     serde_json::Value::from(names).to_string()
 }

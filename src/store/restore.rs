@@ -50,12 +50,12 @@ impl Store {
 }
 
 fn past_incident(row: IncidentRow) -> PastIncident {
-    let IncidentRow { id, service, opened_at, signals, cause, phase, .. } = row;
+    let IncidentRow { id, subject, opened_at, signals, cause, phase, .. } = row;
     let resolved_at = match phase {
         Phase::Resolved { at, .. } => Some(at),
         Phase::Detected | Phase::Analyzing { .. } | Phase::Diagnosed { .. } => None,
     };
-    PastIncident { incident: id, service, opened_at, signals, cause, resolved_at }
+    PastIncident { incident: id, subject, opened_at, signals, cause, resolved_at }
 }
 
 #[cfg(test)]
@@ -91,7 +91,7 @@ mod tests {
         let Phase::Resolved { at, .. } = done.incident().phase else { panic!("not resolved") };
         let past = PastIncident {
             incident: done.id(),
-            service: Service::new("c"),
+            subject: Service::new("c").into(),
             opened_at: done.incident().opened_at,
             signals: vec![SignalName::new("error_rate")],
             cause: Some(Cause::Failure),

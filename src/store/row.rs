@@ -8,7 +8,7 @@ use super::events::StoredEvent;
 use super::incidents::{IncidentRow, PhaseName};
 use crate::diagnose::Cause;
 use crate::id::Digest;
-use crate::incident::{Phase, Resolution, Severity, Source};
+use crate::incident::{Phase, Resolution, Severity, Source, Subject};
 use crate::record::parse_stream;
 use crate::series::{Service, SignalName};
 use crate::time::Timestamp;
@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 pub(super) type EventColumns = (i64, String, i64, i64, String, i64, String, Vec<u8>);
 
 /// `id, service, source, severity, phase, phase_revision, resolution, onset_ms, opened_at_ms, changed_at_ms,
-/// resolved_at_ms, signals, hypothesis, cause`
+/// resolved_at_ms, signals, hypothesis, cause, subject`
 pub(super) type IncidentColumns = (
     String,
     String,
@@ -33,6 +33,7 @@ pub(super) type IncidentColumns = (
     String,
     Option<String>,
     Option<String>,
+    String,
 );
 
 pub(super) fn digest_of(file: &Path, table: &'static str, bytes: &[u8]) -> Result<Digest, StoreError> {
@@ -58,7 +59,7 @@ pub(super) fn event_of(file: &Path, columns: EventColumns) -> Result<StoredEvent
 pub(super) fn incident_of(file: &Path, columns: IncidentColumns) -> Result<IncidentRow, StoreError> {
     let (id, service, source, severity, phase, phase_revision, resolution, onset_ms, opened_at_ms, ..) =
         &columns;
-    let (.., changed_at_ms, resolved_at_ms, signals, hypothesis, cause) = &columns;
+    let (.., changed_at_ms, resolved_at_ms, signals, hypothesis, cause, subject) = &columns;
     let damaged = |column: &str| damaged(file, "incidents", format!("incident {id:?} has a bad {column}"));
     let phase = PhaseName::parse(phase).ok_or_else(|| damaged("phase"))?;
     let signals: Vec<String> = serde_json::from_str(signals).map_err(|_| damaged("list of signals"))?;
@@ -71,7 +72,11 @@ pub(super) fn incident_of(file: &Path, columns: IncidentColumns) -> Result<Incid
     let revision = phase_revision.and_then(|revision| u32::try_from(revision).ok());
     Ok(IncidentRow {
         id: id.parse().map_err(|_| damaged("id"))?,
-        service: Service::new(service),
+        subject: match subject.as_str() {
+            "service" => Subject::Service(Service::new(service)),
+            "source" => Subject::Source,
+            _ => return Err(damaged("subject")),
+        },
         source: word(Source::ALL, Source::as_str, source).ok_or_else(|| damaged("source"))?,
         severity: severity_of(severity).ok_or_else(|| damaged("severity"))?,
         phase: phase_of(phase, revision, resolved).ok_or_else(|| damaged("phase"))?,

@@ -44,13 +44,13 @@ pub(super) const BLOB: &str = "SELECT bytes FROM blobs WHERE digest = $1";
 
 /// The parameters are in the same order as those of [`UPDATE_INCIDENT`].
 pub(super) const INSERT_INCIDENT: &str = "INSERT INTO incidents (id, service, source, severity, phase, phase_revision, resolution, onset_ms, \
-     opened_at_ms, changed_at_ms, resolved_at_ms, signals, opened_seq) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+     opened_at_ms, changed_at_ms, resolved_at_ms, signals, opened_seq, subject) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 
 /// Takes a place in the log that it leaves as it is, so that the parameters are those of [`INSERT_INCIDENT`].
 pub(super) const UPDATE_INCIDENT: &str = "UPDATE incidents SET service = $2, source = $3, severity = $4, phase = $5, phase_revision = $6, \
-     resolution = $7, onset_ms = $8, opened_at_ms = $9, changed_at_ms = $10, resolved_at_ms = $11, signals = $12 \
-     WHERE id = $1 AND opened_seq < $13";
+     resolution = $7, onset_ms = $8, opened_at_ms = $9, changed_at_ms = $10, resolved_at_ms = $11, signals = $12, \
+     subject = $14 WHERE id = $1 AND opened_seq < $13";
 
 pub(super) const NOTE_DIAGNOSIS: &str = "UPDATE incidents SET hypothesis = $2, cause = $3 WHERE id = $1";
 
@@ -58,7 +58,7 @@ pub(super) const OPEN_INCIDENTS: &str =
     "SELECT id FROM incidents WHERE resolved_at_ms IS NULL ORDER BY opened_at_ms, id";
 
 const INCIDENT_COLUMNS: &str = "SELECT id, service, source, severity, phase, phase_revision, resolution, onset_ms, \
-     opened_at_ms, changed_at_ms, resolved_at_ms, signals, hypothesis, cause FROM incidents WHERE ";
+     opened_at_ms, changed_at_ms, resolved_at_ms, signals, hypothesis, cause, subject FROM incidents WHERE ";
 
 pub(super) const COUNTS: &str = "SELECT severity, phase, count(*) FROM incidents GROUP BY severity, phase";
 
@@ -94,7 +94,10 @@ pub(super) fn list_incidents(
         query.push(")");
     }
     if let Some(service) = &filter.service {
-        query.push(" AND service = ").push_bind(service.as_str().to_owned());
+        query.push(" AND subject = 'service' AND service = ").push_bind(service.as_str().to_owned());
+    }
+    if let Some(subject) = filter.subject {
+        query.push(" AND subject = ").push_bind(subject);
     }
     if let Some(source) = filter.source {
         query.push(" AND source = ").push_bind(source.as_str());

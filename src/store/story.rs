@@ -72,7 +72,7 @@ impl Story {
     }
 
     pub(super) fn samples(&self) -> Vec<CapturedSeries> {
-        let service = self.incident.service.as_str().to_owned();
+        let service = self.incident.subject.to_string();
         let points = vec![(Timestamp::from_millis(1), 0.1), (Timestamp::from_millis(2), 1.0 / 3.0)];
         let labels = vec![("service".to_owned(), service)];
         vec![CapturedSeries { signal: SignalName::new("error_rate"), labels, points }]
@@ -86,7 +86,7 @@ impl Story {
 
     pub(super) fn joining(&mut self, signal: &str) -> Commit {
         self.pass();
-        let member = member(self.incident.service.as_str(), signal, self.now);
+        let member = member(&self.incident.subject.to_string(), signal, self.now);
         self.tell([IncidentEvent::Joined { member }])
     }
 
@@ -95,12 +95,12 @@ impl Story {
         let asked = IncidentEvent::AnalysisRequested { revision, by: Requester::Pipeline };
         self.incident.apply(self.now, &asked);
         self.incident.diagnosed(self.now, revision, Standing::Final);
-        let service = self.incident.service.clone();
+        let service = self.incident.subject.to_string();
         let hypothesis = Hypothesis {
             cause: Cause::Failure,
             signal: Some(SignalName::new("error_rate")),
             title: format!("{service} fails by itself ({revision})"),
-            service,
+            service: Some(Service::new(&service)),
             text: "Nothing else moved.".to_owned(),
             score: Some(2.5),
             contributions: vec![Contribution { term: "strength".into(), bits: 2.5 }],

@@ -1,11 +1,12 @@
 //! Samples of the demo's world, as a Prometheus that scrapes it would hold them, through the engine.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use portent::correlate;
 use portent::detect::{Kind, Settings, SignalPlan};
-use portent::engine::{self, Coverage, Engine, Input, Restored};
+use portent::engine::{self, Coverage, Engine, Failure, Input, Restored};
 use portent::incident;
 use portent::replay::Replay;
 use portent::series::{Batch, Labels, SeriesKey, Service, SignalName};
@@ -73,12 +74,27 @@ pub(crate) fn keys(signal: Signal) -> Vec<(&'static str, Arc<SeriesKey>)> {
 
 /// Polls each minute, each time for the steps that were not seen yet.
 pub(crate) fn replay(world: &World, run: Run, sampling: Sampling) -> Replay {
+    replay_with(world, run, sampling, 0..0)
+}
+
+/// The same, with a backend that answers nothing in a span, and then what it has kept.
+pub(crate) fn replay_with(world: &World, run: Run, sampling: Sampling, down: Range<i64>) -> Replay {
     let mut replay = Replay::new(demo_engine(run.acts_from_ms));
     let keys: Vec<_> = Signal::ALL.iter().map(|signal| (*signal, keys(*signal))).collect();
     let mut next_step = run.from_ms - run.from_ms.rem_euclid(STEP_MS) + STEP_MS;
     let mut poll = run.from_ms - run.from_ms.rem_euclid(POLL_MS) + sampling.poll_offset_ms;
     while poll <= run.until_ms {
         let last_step = poll - poll.rem_euclid(STEP_MS);
+        if down.contains(&poll) {
+            let slot = Timestamp::from_millis(poll);
+            for (signal, _) in &keys {
+                let (signal, failure) = (SignalName::new(signal.name()), Failure::Backend);
+                let because = "query got no answer: connection refused".to_owned();
+                replay.step(slot, Input::PollFailed { signal, slot, failure, because });
+            }
+            poll += POLL_MS;
+            continue;
+        }
         for (signal, keys) in &keys {
             let mut batch = Batch::new(SignalName::new(signal.name()));
             for (service, key) in keys {

@@ -29,6 +29,7 @@ fn view(service: &str, values: &[f64]) -> SeriesView {
         kind: Kind::Errors,
         anomaly: None,
         is_lost: false,
+        unsettled_until: None,
         value: values.last().copied().unwrap_or(f64::NAN),
         expected: Some(10.0),
         scale: Some(1.0),
@@ -230,6 +231,7 @@ async fn a_pipeline_that_has_ended_makes_a_signal_unavailable() {
 
 pub(super) fn status() -> Status {
     let tally = Tally {
+        unsettled_total: 0,
         series: 5,
         warming: 1,
         anomalous: 2,

@@ -230,7 +230,10 @@ async fn what_can_not_be_listed_is_refused_with_what_can() {
         ("?cursor=zz", &["\"cursor\"", "\"zz\"", "next_cursor"]),
         (
             "?sevrity=P0",
-            &["\"sevrity\" is unknown", "status, severity, service, source, since, until, limit, cursor"],
+            &[
+                "\"sevrity\" is unknown",
+                "status, severity, service, subject, source, since, until, limit, cursor",
+            ],
         ),
     ] {
         refused(server.get(&format!("{LIST}{query}")).await, 400, "invalid-parameter", words).await;

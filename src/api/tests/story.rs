@@ -56,7 +56,7 @@ impl Story {
     /// A series that stops joins.
     pub(super) fn loss(&mut self, signal: &str) -> Commit {
         self.pass();
-        let mut member = member(self.incident.service.as_str(), signal, self.now, 1.5);
+        let mut member = member(&self.incident.subject.to_string(), signal, self.now, 1.5);
         member.trouble = Trouble::Lost { last_seen: self.now, detected_at: self.now };
         self.tell([incident::Event::Joined { member }])
     }
@@ -69,10 +69,10 @@ impl Story {
     pub(super) fn diagnosis(&mut self, revision: u32, author: Author) -> Commit {
         self.pass();
         self.incident.diagnosed(self.now, revision, Standing::Final);
-        let service = self.incident.service.clone();
+        let service = Service::new(&self.incident.subject.to_string());
         let hypothesis = |cause: Cause, title: String, bits: f64| Hypothesis {
             cause,
-            service: service.clone(),
+            service: Some(service.clone()),
             signal: Some(SignalName::new("error_rate")),
             title,
             text: "Nothing else moved.".to_owned(),

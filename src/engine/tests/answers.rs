@@ -28,7 +28,7 @@ fn asked(effects: &[Effect]) -> Vec<u32> {
 fn answer(story: &mut Story, slot: i64, revision: u32, answer: Result<&str, Because>) -> Vec<Diagnosis> {
     let hypothesis = |title: &str| Hypothesis {
         cause: Cause::Memory,
-        service: Service::new("shop"),
+        service: Some(Service::new("shop")),
         signal: None,
         title: title.to_owned(),
         text: "Because.".to_owned(),

@@ -6,8 +6,10 @@ use proptest::prelude::*;
 
 use super::story::{Fault, SIGNALS, Story, WARM, World, at, rebuilt};
 use crate::diagnose::Because;
-use crate::engine::{Command, Effect, Event, Input};
+use crate::engine::{Command, Effect, Event, Failure, Input};
+use crate::id::{Fingerprint, IncidentId};
 use crate::incident;
+use crate::time::Timestamp;
 
 const SERVICES: &[&str] = &["a", "b", "c"];
 
@@ -138,4 +140,39 @@ proptest! {
             prop_assert!(revisions.iter().copied().eq(1..=incident.revisions), "{:?}", revisions);
         }
     }
+    #[test]
+    fn catching_up_decides_what_polling_in_time_would_have_decided(
+        faults in faults(), fails in proptest::collection::vec(0..11_i64, 1..12),
+    ) {
+        let world = World { services: SERVICES, signals: &SIGNALS[..1], faults };
+        let mut in_time = Story::warm(world.clone());
+        in_time.play(WARM..150);
+        let mut late = Story::warm(world);
+        let mut slot = WARM;
+        // So many slots fail, then one poll asks for all of them; never so long that the backend counts as lost.
+        for failed in fails.iter().cycle() {
+            let end = (slot + failed).min(149);
+            late.fail(slot..end, Failure::Backend);
+            late.poll(slot..end + 1);
+            slot = end + 1;
+            if slot >= 150 {
+                break;
+            }
+        }
+        prop_assert_eq!(decided(&late), decided(&in_time));
+    }
+}
+
+/// Series, whether they left their band or stopped, and since when.
+type Members = BTreeSet<(Fingerprint, bool, Timestamp)>;
+
+/// The ids of the incidents, each with what was in trouble and since when.
+fn decided(story: &Story) -> BTreeSet<(IncidentId, Members)> {
+    let members = |incident: &incident::Incident| {
+        let member = |member: &incident::Member| {
+            (member.key.hash, member.trouble.side().is_some(), member.trouble.onset())
+        };
+        incident.members.iter().map(member).collect()
+    };
+    rebuilt(&story.effects).iter().map(|incident| (incident.id, members(incident))).collect()
 }

@@ -8,7 +8,7 @@ use crate::correlate;
 use crate::detect::{self, Kind, SignalPlan};
 use crate::diagnose::PastIncident;
 use crate::engine::{
-    Coverage, Effect, Engine, Event, Happening, Input, Restored, Settings, Stream, SystemEvent,
+    Coverage, Effect, Engine, Event, Failure, Happening, Input, Restored, Settings, Stream, SystemEvent,
 };
 use crate::id::IncidentId;
 use crate::incident::{self, Incident};
@@ -132,6 +132,22 @@ impl Story {
         }
     }
 
+    /// Slots at which the poll of every signal fails.
+    pub(super) fn fail(&mut self, slots: Range<i64>, failure: Failure) {
+        for slot in slots {
+            for signal in self.world.signals {
+                let (signal, because) = (SignalName::new(signal), "query got no answer: refused".to_owned());
+                self.step(slot, Input::PollFailed { signal, slot: at(slot), failure, because });
+            }
+        }
+    }
+
+    /// The log without diagnoses and what goes with them.
+    pub(super) fn told(&self) -> Vec<String> {
+        let noise = ["captured", "requested", "diagnosed", "not judged"];
+        self.log().into_iter().filter(|line| !noise.iter().any(|word| line.starts_with(word))).collect()
+    }
+
     /// One poll of every signal that covers some slots at once.
     pub(super) fn poll(&mut self, slots: Range<i64>) {
         let last = slots.end - 1;
@@ -168,7 +184,7 @@ impl Story {
         });
         let past = past.iter().map(|incident| PastIncident {
             incident: incident.id,
-            service: incident.service.clone(),
+            subject: incident.subject.clone(),
             opened_at: incident.opened_at,
             signals: incident.members.iter().map(|member| member.key.signal.clone()).collect(),
             cause: None,
@@ -235,6 +251,15 @@ fn words(happening: &Happening) -> String {
         Event::Incident(E::Opened { service, member, assessment, .. }) => {
             format!("opened {service} {} {}", member.key.signal, assessment.severity)
         }
+        Event::Incident(E::SourceOpened { outage, assessment, .. }) => {
+            format!("opened source {} {} {}", outage.signal, outage.silence.as_str(), assessment.severity)
+        }
+        Event::Incident(E::OutageJoined { outage }) => {
+            format!("joined source {} {}", outage.signal, outage.silence.as_str())
+        }
+        Event::Incident(E::OutageEnded { signal, because, .. }) => {
+            format!("ended source {signal} {}", because.as_str())
+        }
         Event::Incident(E::Joined { member }) => format!("joined {}", member.key.signal),
         Event::Incident(E::Worsened { .. }) => "worsened".to_owned(),
         Event::Incident(E::MemberEnded { because, .. }) => format!("ended {}", because.as_str()),
@@ -248,5 +273,11 @@ fn words(happening: &Happening) -> String {
         }
         Event::System(SystemEvent::BaselineRestarted { .. }) => "baseline".to_owned(),
         Event::System(SystemEvent::Started { .. }) => "started".to_owned(),
+        Event::System(SystemEvent::SignalUnanswered { signal, .. }) => format!("unanswered {signal}"),
+        Event::System(SystemEvent::SignalAnswered { signal, .. }) => format!("answered {signal}"),
+        Event::System(SystemEvent::StepsNotJudged { signal, from, to, because }) => {
+            let slot = |at: &Timestamp| (at.as_millis() - BEGIN_MS) / (STEP_S * 1000);
+            format!("not judged {signal} {}..={} {}", slot(from), slot(to), because.as_str())
+        }
     }
 }

@@ -96,6 +96,7 @@ pub(in crate::runtime) struct Metrics {
     pub(super) warnings: Family<BySignal, Counter>,
     pub(super) judged: Family<BySignal, Counter>,
     pub(super) outside: Family<BySignal, Counter>,
+    pub(super) unsettled: Family<BySignal, Counter>,
     pub(super) repeated: Family<BySignal, Counter>,
     pub(super) untracked: Family<BySignal, Counter>,
     pub(super) evicted: Family<BySignal, Counter>,
@@ -143,6 +144,7 @@ impl Metrics {
             warnings: Family::default(),
             judged: Family::default(),
             outside: Family::default(),
+            unsettled: Family::default(),
             repeated: Family::default(),
             untracked: Family::default(),
             evicted: Family::default(),
@@ -289,6 +291,12 @@ impl Metrics {
         );
         to.register_family("samples_judged", SIGNAL, "Samples judged", self.judged.clone());
         to.register_family("samples_outside", SIGNAL, "Samples outside their band", self.outside.clone());
+        to.register_family(
+            "samples_unsettled",
+            SIGNAL,
+            "Samples kept but not judged, since they look back over a gap",
+            self.unsettled.clone(),
+        );
         to.register_family(
             "samples_repeated",
             SIGNAL,

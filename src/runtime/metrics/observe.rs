@@ -83,6 +83,10 @@ impl Metrics {
                 let severity = assessment.severity.as_str().to_owned();
                 self.incidents_opened.get_or_create(&BySeverity { severity }).inc();
             }
+            Event::Incident(incident::Event::SourceOpened { assessment, .. }) => {
+                let severity = assessment.severity.as_str().to_owned();
+                self.incidents_opened.get_or_create(&BySeverity { severity }).inc();
+            }
             Event::Incident(incident::Event::Joined { member }) => {
                 self.anomalies.get_or_create(&by(&member.key.signal)).inc();
             }
@@ -92,6 +96,8 @@ impl Metrics {
             Event::Incident(
                 incident::Event::Worsened { .. }
                 | incident::Event::MemberEnded { .. }
+                | incident::Event::OutageJoined { .. }
+                | incident::Event::OutageEnded { .. }
                 | incident::Event::SeverityChanged { .. }
                 | incident::Event::AnalysisRequested { .. },
             )
@@ -132,6 +138,7 @@ impl Metrics {
         for (counters, total, before) in [
             (&self.judged, tally.judged_total, before.judged_total),
             (&self.outside, tally.outside_total, before.outside_total),
+            (&self.unsettled, tally.unsettled_total, before.unsettled_total),
             (&self.repeated, tally.repeated_total, before.repeated_total),
             (&self.untracked, tally.untracked_total, before.untracked_total),
             (&self.evicted, tally.evicted_total, before.evicted_total),

@@ -1,0 +1,348 @@
+//! The incident about the source: a backend that answers nothing, and most series of a signal that stop at once.
+//!
+//! There is at most one that is open, over all signals. What a signal lacks is an outage of it; it ends when the signal
+//! has been served again for the hold without a relapse, so that a source that flaps opens one incident and not ten.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::event::{Event, Stream, SystemEvent};
+use super::input::{Effect, Failure};
+use super::standing::SourceStanding;
+use super::step::Engine;
+use crate::detect::{FORGET_AFTER, Finding, Loss, What};
+use crate::id::IncidentId;
+use crate::incident::{Ended, Incident, MemberState, Outage, Silence, Subject};
+use crate::series::SignalName;
+use crate::time::Timestamp;
+
+/// Below so many series, losing most of them is no sign of a broken source.
+const SOURCE_SERIES_MIN: usize = 4;
+/// Series whose last samples are at most so far apart stopped together, or so many steps where that is more: scrapes
+/// have phases.
+const TOGETHER: Duration = Duration::from_secs(60);
+const TOGETHER_STEPS: u32 = 4;
+/// A loss waits at most so long for signals that were not judged past it yet.
+const AWAIT_SIGNALS_MAX: Duration = Duration::from_secs(120);
+
+/// Since when a signal with an outage has been served again.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Served {
+    since: BTreeMap<(SignalName, &'static str), Timestamp>,
+}
+
+impl Engine {
+    /// A poll failed: notes it, and opens the incident where the backend is lost by now.
+    pub(super) fn poll_failed(
+        &mut self,
+        now: Timestamp,
+        signal: &SignalName,
+        failed: (Timestamp, Failure, &str),
+        effects: &mut Vec<Effect>,
+    ) {
+        let (slot, failure, because) = failed;
+        self.polls.failed(signal, slot, failure, because);
+        self.waiting.not_for(signal);
+        self.judge_slots(now, effects);
+        if failure == Failure::Backend {
+            self.served.since.remove(&(signal.clone(), "unanswered"));
+        }
+        match self.source_standing() {
+            SourceStanding::Lost { since } => self.backend_lost(now, since, effects),
+            SourceStanding::Answering | SourceStanding::Failing { .. } => {
+                let told = self.polls.tell(signal, self.settings.source_lost_after);
+                if let Some(unanswered) = told {
+                    let (signal, since, failure) = (signal.clone(), unanswered.since, unanswered.failure);
+                    let because = unanswered.because.clone();
+                    let event = SystemEvent::SignalUnanswered { signal, since, failure, because };
+                    self.record(now, Stream::System, Event::System(event), effects);
+                }
+            }
+        }
+        self.tick(now, effects);
+    }
+
+    /// A signal was answered.
+    pub(super) fn poll_answered(&mut self, now: Timestamp, signal: &SignalName, effects: &mut Vec<Effect>) {
+        let behind = self.polls.end_blank(self.settings.signals.len());
+        if !behind.is_empty() {
+            self.waiting.begin(now, behind);
+        }
+        let was_told = self.polls.answered(signal).filter(|unanswered| unanswered.is_told);
+        if let Some(unanswered) = was_told {
+            let event = SystemEvent::SignalAnswered { signal: signal.clone(), since: unanswered.since };
+            self.record(now, Stream::System, Event::System(event), effects);
+        }
+        if self.has_outage(signal, "unanswered") {
+            self.served.since.entry((signal.clone(), "unanswered")).or_insert(now);
+        }
+    }
+
+    fn backend_lost(&mut self, now: Timestamp, since: Timestamp, effects: &mut Vec<Effect>) {
+        let mut lost: Vec<Outage> = self
+            .polls
+            .unanswered()
+            .iter()
+            .filter(|(signal, unanswered)| {
+                unanswered.failure == Failure::Backend && !self.has_outage(signal, "unanswered")
+            })
+            .map(|(signal, unanswered)| Outage {
+                signal: signal.clone(),
+                // What failed before the backend was lost is another story.
+                since: unanswered.since.max(since),
+                detected_at: now,
+                silence: Silence::Unanswered { because: unanswered.because.clone() },
+                state: MemberState::Active,
+            })
+            .collect();
+        // The first one names the incident.
+        lost.sort_by(|a, b| (a.since, &a.signal).cmp(&(b.since, &b.signal)));
+        for outage in lost {
+            self.take_outage(now, outage, effects);
+        }
+    }
+
+    /// Takes an outage into the incident about the source, which it opens where there is none.
+    fn take_outage(&mut self, now: Timestamp, outage: Outage, effects: &mut Vec<Effect>) {
+        if let Some(id) = self.source_incident().map(|incident| incident.id) {
+            let joined = crate::incident::Event::OutageJoined { outage };
+            self.record(now, Stream::Incident(id), Event::Incident(joined), effects);
+            self.unassessed.insert(id);
+            self.stale.insert(id);
+            return;
+        }
+        let event = outage.opening();
+        let Some(incident) = Incident::from_opening(now, &event) else { return };
+        let id = incident.id;
+        // The same onset is the same incident: it was judged, and is over, since before a restart.
+        if self.past.iter().any(|past| past.incident == id) {
+            return;
+        }
+        self.hold(incident);
+        effects.push(Effect::record(now, Stream::Incident(id), Event::Incident(event)));
+        self.stale.insert(id);
+    }
+
+    fn source_incident(&self) -> Option<&Incident> {
+        self.open.values().find(|incident| incident.subject == Subject::Source)
+    }
+
+    fn active_outages(&self) -> impl Iterator<Item = &Outage> {
+        self.source_incident().into_iter().flat_map(|incident| &incident.outages).filter(|o| o.is_active())
+    }
+
+    fn has_outage(&self, signal: &SignalName, silence: &str) -> bool {
+        self.active_outages().any(|outage| outage.signal == *signal && outage.silence.as_str() == silence)
+    }
+
+    /// Signals of which most series have stopped at once.
+    pub fn degraded(&self) -> impl Iterator<Item = &SignalName> {
+        let stopped = |outage: &&Outage| matches!(outage.silence, Silence::Stopped { .. });
+        self.active_outages().filter(stopped).map(|outage| &outage.signal)
+    }
+
+    /// Looks whether what is lost in a slot of a signal is lost by the source, and which of it is therefore, or for now,
+    /// no trouble of its service: gives the last samples of these.
+    pub(super) fn watch_source(
+        &mut self,
+        now: Timestamp,
+        signal: &SignalName,
+        through: Timestamp,
+        findings: &[Finding],
+        effects: &mut Vec<Effect>,
+    ) -> Vec<Timestamp> {
+        self.see_series_return(now, signal, through);
+        let mut last_seen: Vec<Timestamp> = findings.iter().filter_map(lost_at).collect();
+        last_seen.sort();
+        last_seen.dedup();
+        let mut held = Vec::new();
+        for at in last_seen {
+            if !self.is_of_an_outage(signal, at) && !self.is_known(findings, at) {
+                match self.loss_at(signal, at, through, findings) {
+                    Verdict::OwnTrouble => continue,
+                    Verdict::NotYetKnown => {}
+                    Verdict::Source { of, loss } => {
+                        let (lost, tracked) = (loss.stopped.len(), loss.tracked);
+                        let outage = Outage {
+                            signal: of,
+                            since: at,
+                            detected_at: through,
+                            silence: Silence::Stopped { lost, tracked },
+                            state: MemberState::Active,
+                        };
+                        self.take_outage(now, outage, effects);
+                    }
+                }
+                held.push(at);
+            } else if self.is_of_an_outage(signal, at) {
+                held.push(at);
+            }
+        }
+        held
+    }
+
+    /// Whether every series that stopped then is in an incident of its service already.
+    fn is_known(&self, findings: &[Finding], at: Timestamp) -> bool {
+        let known = |finding: &Finding| {
+            let trouble = crate::incident::Trouble::Lost { last_seen: at, detected_at: at };
+            self.open_of(&finding.key.service).any(|incident| incident.holds(finding.key.hash, &trouble))
+        };
+        findings.iter().filter(|finding| lost_at(finding) == Some(at)).all(known)
+    }
+
+    /// Whether what stopped at a time belongs to what is known to be an outage: of this signal since then, of another at
+    /// about that time.
+    fn is_of_an_outage(&self, signal: &SignalName, at: Timestamp) -> bool {
+        let together = self.together(signal);
+        let Some(incident) = self.source_incident() else { return false };
+        incident.outages.iter().any(|outage| match outage.silence {
+            Silence::Unanswered { .. } => false,
+            Silence::Stopped { .. } if outage.is_active() && outage.signal == *signal => {
+                at.plus(together) >= outage.since
+            }
+            Silence::Stopped { .. } => {
+                let (first, last) = (at.min(outage.since), at.max(outage.since));
+                outage.is_active() && last.since(first) <= together.max(self.together(&outage.signal))
+            }
+        })
+    }
+
+    fn loss_at(
+        &self,
+        signal: &SignalName,
+        at: Timestamp,
+        through: Timestamp,
+        findings: &[Finding],
+    ) -> Verdict {
+        let together = self.together(signal);
+        let span = (at, at.plus(together));
+        let mut own = self.detect.loss(Some(signal), span, |_| Some(through));
+        let with = |loss: &mut Loss| {
+            // Series that are back already stopped all the same.
+            let then = findings.iter().filter(|finding| {
+                lost_at(finding).is_some_and(|last_seen| span.0 <= last_seen && last_seen <= span.1)
+            });
+            then.for_each(|finding| loss.add(&finding.key));
+        };
+        with(&mut own);
+        let is_of_the_source = |loss: &Loss| {
+            is_of_the_source(loss) || self.was_lost_at(signal, at) && loss.stopped.len() * 2 > loss.tracked
+        };
+        if is_of_the_source(&own) {
+            return Verdict::Source { of: signal.clone(), loss: own };
+        }
+        // Series that stop a little later may make it most of them.
+        let step = self.detect.plan(signal).map_or(Duration::ZERO, |plan| plan.step);
+        if through.since(span.1) <= step.saturating_mul(2) {
+            return Verdict::NotYetKnown;
+        }
+        let judged = |name: &SignalName| {
+            if name == signal { Some(through) } else { self.judged_through(name) }
+        };
+        let mut all = self.detect.loss(None, span, judged);
+        with(&mut all);
+        if is_of_the_source(&all) {
+            return Verdict::Source { of: signal.clone(), loss: own };
+        }
+        let is_behind = |name: &SignalName| {
+            let is_asked = !self.polls.unanswered().contains_key(name);
+            is_asked && judged(name).is_some_and(|judged| judged.since(span.1) <= step.saturating_mul(2))
+        };
+        let others = self.settings.signals.iter().map(|(name, _)| name);
+        let waits = through.since(at) < self.lost_after(signal).saturating_add(AWAIT_SIGNALS_MAX);
+        if waits && others.filter(|name| *name != signal).any(is_behind) {
+            return Verdict::NotYetKnown;
+        }
+        Verdict::OwnTrouble
+    }
+
+    /// Whether the backend was lost at about that time, by the incident that is open. Then what else has stopped needs
+    /// not be of several services.
+    fn was_lost_at(&self, signal: &SignalName, at: Timestamp) -> bool {
+        let is_it = |outage: &Outage| {
+            matches!(outage.silence, Silence::Unanswered { .. })
+                && at.plus(self.lost_after(signal)) >= outage.since
+        };
+        self.source_incident().is_some_and(|incident| incident.outages.iter().any(is_it))
+    }
+
+    fn together(&self, signal: &SignalName) -> Duration {
+        let steps = self.detect.plan(signal).map(|plan| plan.step.saturating_mul(TOGETHER_STEPS));
+        steps.unwrap_or_default().max(TOGETHER)
+    }
+
+    fn lost_after(&self, signal: &SignalName) -> Duration {
+        self.detect.lost_after(signal)
+    }
+
+    /// Notes whether a signal whose series had stopped has them again: at least half of as many as there were. After a
+    /// day only those count that are still known.
+    fn see_series_return(&mut self, now: Timestamp, signal: &SignalName, through: Timestamp) {
+        let outage = self.active_outages().find_map(|outage| match outage.silence {
+            Silence::Stopped { tracked, .. } if outage.signal == *signal => Some((outage.since, tracked)),
+            Silence::Stopped { .. } | Silence::Unanswered { .. } => None,
+        });
+        let Some((since, tracked)) = outage else { return };
+        let (alive, known) = self.detect.alive(signal, through);
+        let tracked = if through.since(since) > FORGET_AFTER { known } else { tracked };
+        let key = (signal.clone(), "stopped");
+        if alive > 0 && alive * 2 >= tracked {
+            self.served.since.entry(key).or_insert(now);
+        } else {
+            self.served.since.remove(&key);
+        }
+    }
+
+    /// Ends the outages of signals that have been served for the hold, and of those that are no longer asked for.
+    pub(super) fn end_outages(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let Some(incident) = self.source_incident() else { return };
+        let id: IncidentId = incident.id;
+        let is_configured =
+            |signal: &SignalName| self.settings.signals.iter().any(|(name, _)| name == signal);
+        let hold = self.settings.incident.resolve_after;
+        let end = |outage: &Outage| {
+            let key = (outage.signal.clone(), outage.silence.as_str());
+            if !is_configured(&outage.signal) {
+                return Some(outage.end(now, Ended::Forgotten));
+            }
+            let since = self.served.since.get(&key).copied()?;
+            (now.since(since) >= hold).then(|| outage.end(since, Ended::Returned))
+        };
+        let ends: Vec<_> = incident.outages.iter().filter(|o| o.is_active()).filter_map(end).collect();
+        if ends.is_empty() {
+            return;
+        }
+        for event in ends {
+            self.record(now, Stream::Incident(id), Event::Incident(event), effects);
+        }
+        let Some(incident) = self.open.get(&id) else { return };
+        self.served.since.retain(|(signal, silence), _| {
+            let is_it = |outage: &Outage| outage.signal == *signal && outage.silence.as_str() == *silence;
+            incident.outages.iter().any(|outage| outage.is_active() && is_it(outage))
+        });
+    }
+}
+
+/// What a loss means.
+enum Verdict {
+    /// It is what it looks like: the trouble of a service.
+    OwnTrouble,
+    /// It may be a part of something larger, which shows a little later.
+    NotYetKnown,
+    /// It is the source's.
+    Source { of: SignalName, loss: Loss },
+}
+
+fn lost_at(finding: &Finding) -> Option<Timestamp> {
+    match finding.what {
+        What::Lost { last_seen } => Some(last_seen),
+        What::Anomalous(_) | What::Recovered(_) | What::Returned | What::Restarted(_) => None,
+    }
+}
+
+/// Whether most series stopped, over more than one service: where all that is gone belongs to one, it is that service's
+/// trouble.
+fn is_of_the_source(loss: &Loss) -> bool {
+    let stopped = loss.stopped.len();
+    loss.services.len() > 1 && loss.tracked >= SOURCE_SERIES_MIN && stopped * 2 > loss.tracked
+}
