@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use portent::app::App;
 use portent::config::{self, Override};
-use portent::incident::Incident;
+use portent::incident::{Incident, Phase, Subject};
 use portent::runtime::{Clock, Status};
 use portent::store::{IncidentFilter, Page};
 use portent::time::Timestamp;
@@ -104,6 +104,8 @@ fn plan(seed: u64) -> Vec<Outage> {
 /// What a day left behind.
 struct Day {
     incidents: Vec<Incident>,
+    /// The steps of each signal that the log says were not judged.
+    marked: BTreeSet<(String, i64)>,
     status: Status,
     /// Requests to a backend that answered nobody, by outage.
     refused: Vec<(Outage, usize)>,
@@ -139,7 +141,12 @@ async fn live(world: &World, plan: &[Outage]) -> Day {
     clock.sleep_until(at(HOURS * HOUR_MS)).await;
     tells_the_truth(&app, None).await;
     let refused = plan.iter().map(|outage| (*outage, proxy.refused_in(outage))).collect();
-    let day = Day { incidents: incidents(&app).await, status: (*app.handle.status()).clone(), refused };
+    let day = Day {
+        incidents: incidents(&app).await,
+        marked: marked(&app).await,
+        status: (*app.handle.status()).clone(),
+        refused,
+    };
     let verified = app.store.verify().await.unwrap();
     assert!(verified.is_sound(), "{verified:?}");
     app.stop().await.unwrap();
@@ -157,6 +164,23 @@ async fn incidents(app: &App) -> Vec<Incident> {
         match next {
             Some(next) => page.after = Some(next),
             None => return all,
+        }
+    }
+}
+
+/// The steps that the log says were not judged.
+async fn marked(app: &App) -> BTreeSet<(String, i64)> {
+    let mut marked = BTreeSet::new();
+    let mut after = 0;
+    loop {
+        let events = app.store.events(portent::engine::Stream::System, after, 1000).await.unwrap();
+        let Some(last) = events.last() else { return marked };
+        after = last.stream_seq;
+        for event in events.iter().filter(|event| event.kind == "system.steps_not_judged") {
+            let body: serde_json::Value = serde_json::from_str(&event.body).unwrap();
+            let (from, to) = (body["from_ms"].as_i64().unwrap(), body["to_ms"].as_i64().unwrap());
+            let signal = body["signal"].as_str().unwrap();
+            marked.extend((from..=to).step_by(STEP_MS as usize).map(|step| (signal.to_owned(), step)));
         }
     }
 }
@@ -267,7 +291,48 @@ async fn a_day_through_the_proxy(seed: u64) {
         let most = outage.lasts().as_secs() / 60 + 6;
         assert!(*refused as u64 <= most, "seed {seed}: {refused} requests during {outage:?}");
     }
+    the_source_has_its_own_incidents(&calm, &[]);
+    the_source_has_its_own_incidents(&day, &plan);
+    what_was_not_judged_is_marked(&calm, &[]);
+    what_was_not_judged_is_marked(&day, &plan);
     each_step_was_judged_once(&calm.status, &day.status, &plan);
+}
+
+/// One incident about the source for each silence that lasted, and none else.
+fn the_source_has_its_own_incidents(day: &Day, plan: &[Outage]) {
+    let mut about: Vec<&Incident> =
+        day.incidents.iter().filter(|incident| incident.subject == Subject::Source).collect();
+    about.sort_by_key(|incident| incident.onset());
+    let is_lasting =
+        |outage: &&Outage| outage.trouble.is_silence() && outage.lasts() > Duration::from_secs(600);
+    let lasting: Vec<&Outage> = plan.iter().filter(is_lasting).collect();
+    assert_eq!(about.len(), lasting.len(), "{about:#?}");
+    for (incident, outage) in about.iter().zip(lasting) {
+        assert!(outage.holds(incident.onset()), "{outage:?}: {incident:?}");
+        let Phase::Resolved { at, .. } = incident.phase else { panic!("{outage:?}: {incident:?}") };
+        assert!(
+            at > outage.until && at < outage.until.plus(Duration::from_secs(600)),
+            "{outage:?}: {incident:?}"
+        );
+    }
+}
+
+/// The log tells of each step that had no samples, and of no other than those at which the backend was half blind.
+fn what_was_not_judged_is_marked(day: &Day, plan: &[Outage]) {
+    let blind = |kinds: &[Trouble]| -> BTreeSet<(String, i64)> {
+        let of = |outage: &Outage| {
+            let first = (outage.from.as_millis() + STEP_MS - 1).div_euclid(STEP_MS) * STEP_MS;
+            (first..outage.until.as_millis()).step_by(STEP_MS as usize)
+        };
+        let outages = plan.iter().filter(|outage| kinds.contains(&outage.trouble));
+        let steps: Vec<i64> = outages.flat_map(of).collect();
+        let signals = day.status.signals.iter().map(|signal| signal.name.to_string());
+        signals.flat_map(|signal| steps.iter().map(move |step| (signal.clone(), *step))).collect()
+    };
+    let (all, some) = (blind(&[Trouble::Blind]), blind(&[Trouble::Blind, Trouble::HalfBlind]));
+    let unmarked: Vec<_> = all.difference(&day.marked).collect();
+    let wrong: Vec<_> = day.marked.difference(&some).collect();
+    assert!(unmarked.is_empty() && wrong.is_empty(), "unmarked: {unmarked:?}, marked wrongly: {wrong:?}");
 }
 
 /// No hole that the backend did not have, and nothing twice.
