@@ -192,7 +192,8 @@ mod tests {
         let (bell, mut rung) = tokio::sync::watch::channel(());
         let (ringer, ringing) = (clock.clone(), clock.awake());
         let (sleeper, sleeping) = (clock.clone(), clock.awake());
-        let slept = tokio::task::spawn(async move {
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(async move {
             let _sleeping = sleeping;
             tokio::select! {
                 biased;
@@ -205,6 +206,6 @@ mod tests {
         bell.send_replace(());
         ringer.rouse();
         drop(ringing);
-        assert_eq!(slept.await.unwrap(), at(7));
+        assert_eq!(tasks.join_next().await.unwrap().unwrap(), at(7));
     }
 }

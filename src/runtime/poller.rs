@@ -89,11 +89,11 @@ struct NobodyThere;
 
 /// What ends a wait.
 enum Woken {
-    ByTime,
+    Time,
     /// Somebody who was held back may look again.
-    ByBell,
-    ByGeneration,
-    ByTheEnd,
+    Bell,
+    Generation,
+    TheEnd,
 }
 
 impl Poller {
@@ -118,18 +118,18 @@ impl Poller {
             let next = last.map_or_else(|| schedule.first(rested), |last| schedule.after(last, rested));
             let wake_at = self.sooner(went, &progress).map_or(next.at, |sooner| next.at.min(sooner));
             match self.wait(wake_at, went).await {
-                Woken::ByTime if wake_at == next.at => {
+                Woken::Time if wake_at == next.at => {
                     last = Some(next);
                     turn = Turn { slot: next, is_scheduled: true };
                     self.feed.metrics.missed(&self.assignment.query.signal, next.missed);
                 }
-                Woken::ByTime | Woken::ByBell => turn = self.look(),
-                Woken::ByGeneration => {
+                Woken::Time | Woken::Bell => turn = self.look(),
+                Woken::Generation => {
                     progress = self.begin();
                     turn = self.look();
                     last = None;
                 }
-                Woken::ByTheEnd => return,
+                Woken::TheEnd => return,
             }
         }
     }
@@ -176,14 +176,14 @@ impl Poller {
         tokio::select! {
             biased;
             changed = self.feed.generation.changed() => match changed {
-                Ok(()) => Woken::ByGeneration,
-                Err(_) => Woken::ByTheEnd,
+                Ok(()) => Woken::Generation,
+                Err(_) => Woken::TheEnd,
             },
             rung = self.bell.changed(), if listens => match rung {
-                Ok(()) => Woken::ByBell,
-                Err(_) => Woken::ByTheEnd,
+                Ok(()) => Woken::Bell,
+                Err(_) => Woken::TheEnd,
             },
-            () = self.feed.clock.sleep_until(until) => Woken::ByTime,
+            () = self.feed.clock.sleep_until(until) => Woken::Time,
         }
     }
 
