@@ -111,6 +111,7 @@ impl Life {
             correlate: correlate::Settings::default(),
             incident: incident::Settings::default(),
             questions_per_incident: 0,
+            source_lost_after: Duration::from_secs(180),
         };
         let label = "service".parse().expect("a label's name");
         Self {
@@ -140,8 +141,9 @@ impl Life {
         for part in answer.batch.into_parts() {
             self.events += self.engine.step(now, Input::Batch(part)).len();
         }
+        let from = now.minus(Duration::from_millis((POLL_MS - STEP_MS) as u64));
         let closed =
-            Input::SlotClosed { signal: self.signal.clone(), through: now, coverage: Coverage::Whole };
+            Input::SlotClosed { signal: self.signal.clone(), from, through: now, coverage: Coverage::Whole };
         self.events += self.engine.step(now, closed).len();
     }
 

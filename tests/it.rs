@@ -15,17 +15,19 @@
 mod it {
     pub(crate) mod backends;
     pub(crate) mod command_line;
-    pub(crate) mod deploy;
     pub(crate) mod conventions;
+    pub(crate) mod day;
+    pub(crate) mod deploy;
+    pub(crate) mod fault_proxy;
     pub(crate) mod history;
     pub(crate) mod init;
     pub(crate) mod kill;
     pub(crate) mod llm;
     pub(crate) mod outage;
     pub(crate) mod prometheus;
+    pub(crate) mod proxy;
     pub(crate) mod reload;
     pub(crate) mod stop;
-    pub(crate) mod proxy;
     pub(crate) mod support;
     pub(crate) mod victoria;
 }

@@ -19,7 +19,8 @@
 //! - `GET /metrics`: the gauges `demo_request_rate`, `demo_error_rate`, `demo_latency_p95`, `demo_cpu_usage` and
 //!   `demo_memory_bytes` with the label `service`, and the same traffic as `http_requests_total`,
 //!   `http_request_duration_seconds`, `process_cpu_seconds_total` and `process_resident_memory_bytes`.
-//! - `GET` or `POST /api/v1/query` and `/api/v1/query_range`: plain selectors, in Prometheus' shapes, with its limits.
+//! - `GET` or `POST /api/v1/query` and `/api/v1/query_range`: plain selectors and their sums, in Prometheus' shapes,
+//!   with its limits, and `up` as Prometheus adds it.
 //!   `GET /api/v1/status/buildinfo`, `GET /-/healthy`, `GET /-/ready`.
 //! - `GET /faults?from=&until=`: the truth about all faults. `POST /faults`: starts one now, a scenario
 //!   (`{"scenario": "bad_deployment", "service": "user-service"}`) or a change to one signal (`{"service":

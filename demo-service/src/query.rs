@@ -1,7 +1,9 @@
-//! Prometheus' HTTP API: plain selectors over any time range, computed on the spot.
+//! Prometheus' HTTP API: plain selectors, and their sums, over any time range, computed on the spot.
+//!
+//! Beside the gauges there is `up`, as Prometheus adds it for each target: 1 while a service exports anything, else 0.
 //!
 //! Replies, refusals and limits are Prometheus' own, texts included; what differs is said in the text: an expression that
-//! is more than a selector is `bad_data`. A range query costs at most 25 series of 11,001 points.
+//! is more than that is `bad_data`. A range query costs at most 30 series of 11,001 points.
 
 use std::fmt::Write as _;
 
@@ -15,8 +17,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::Clock;
-use crate::faults::World;
-use crate::selector::Selector;
+use crate::faults::{Series, World};
+use crate::selector::{Expression, Selector};
 use crate::unix_time::{parse_duration_ms, parse_timestamp_ms, push_seconds};
 use crate::wave::{SERVICES, Service, Signal};
 
@@ -89,11 +91,11 @@ impl Api {
             "" => (self.clock)(),
             text => parse_timestamp_ms(text).ok_or_else(|| BadData::unreadable("time", text, "timestamp"))?,
         };
-        let selector = parameters.common()?;
+        let expression = parameters.common()?;
         let mut reply = Reply::open("vector");
-        for (service, signal) in selected(&selector) {
-            if let Some(value) = self.world.value(service.name, signal, at_ms) {
-                reply.series(service, signal, "value", |out| push_point(out, at_ms, value));
+        for row in self.rows(&expression, at_ms, at_ms) {
+            if let Some(value) = row.at(at_ms) {
+                reply.series(&row.labels, "value", |out| push_point(out, at_ms, value));
             }
         }
         Ok(reply.close())
@@ -101,15 +103,14 @@ impl Api {
 
     fn range(&self, parameters: &Parameters) -> Result<Response, BadData> {
         let range = Range::parse(parameters)?;
-        let selector = parameters.common()?;
+        let expression = parameters.common()?;
         let mut reply = Reply::open("matrix");
         let mut points = String::with_capacity(range.points() * POINT_BYTES);
-        for (service, signal) in selected(&selector) {
+        for row in self.rows(&expression, range.start_ms, range.end_ms) {
             points.clear();
-            let series = self.world.series(service, signal, range.start_ms, range.end_ms);
             let mut at_ms = range.start_ms;
             while at_ms <= range.end_ms {
-                if let Some(value) = series.at(at_ms) {
+                if let Some(value) = row.at(at_ms) {
                     if !points.is_empty() {
                         points.push(',');
                     }
@@ -118,7 +119,7 @@ impl Api {
                 at_ms += range.step_ms;
             }
             if !points.is_empty() {
-                reply.series(service, signal, "values", |out| {
+                reply.series(&row.labels, "values", |out| {
                     out.push('[');
                     out.push_str(&points);
                     out.push(']');
@@ -127,17 +128,78 @@ impl Api {
         }
         Ok(reply.close())
     }
+
+    /// What an expression gives within a span, in the order of its labels.
+    fn rows(&self, expression: &Expression, from_ms: i64, until_ms: i64) -> Vec<Row> {
+        let each = |selector: &Selector| -> Vec<(String, Part)> {
+            let part = |(metric, service, signals): (&'static str, &'static Service, &[Signal])| {
+                let labels = format!("{{\"__name__\":\"{metric}\",\"service\":\"{}\"}}", service.name);
+                let series = signals
+                    .iter()
+                    .map(|signal| self.world.series(service, *signal, from_ms, until_ms))
+                    .collect();
+                (labels, if metric == UP { Part::Up(series) } else { Part::Gauge(series) })
+            };
+            selected(selector).into_iter().map(part).collect()
+        };
+        match expression {
+            Expression::Each(selector) => {
+                each(selector).into_iter().map(|(labels, part)| Row { labels, parts: vec![part] }).collect()
+            }
+            Expression::Sum(selector) => {
+                let parts = each(selector).into_iter().map(|(_, part)| part).collect();
+                vec![Row { labels: "{}".to_owned(), parts }]
+            }
+        }
+    }
 }
 
-/// Every series of a selector, in the order of its labels.
-fn selected(selector: &Selector) -> impl Iterator<Item = (&'static Service, Signal)> {
+/// The series that Prometheus adds for each target.
+const UP: &str = "up";
+
+/// One row of a reply: the sum of its parts.
+struct Row {
+    labels: String,
+    parts: Vec<Part>,
+}
+
+/// One series of the world, made of those that it depends on.
+enum Part {
+    Gauge(Vec<Series>),
+    Up(Vec<Series>),
+}
+
+impl Row {
+    fn at(&self, at_ms: i64) -> Option<f64> {
+        self.parts.iter().filter_map(|part| part.at(at_ms)).reduce(|sum, value| sum + value)
+    }
+}
+
+impl Part {
+    fn at(&self, at_ms: i64) -> Option<f64> {
+        match self {
+            Self::Gauge(series) => series.first()?.at(at_ms),
+            Self::Up(series) => {
+                Some(if series.iter().any(|one| one.at(at_ms).is_some()) { 1.0 } else { 0.0 })
+            }
+        }
+    }
+}
+
+/// Every series of a selector with the signals that decide it, in the order of its labels.
+fn selected(selector: &Selector) -> Vec<(&'static str, &'static Service, &'static [Signal])> {
+    let of_service = |service: &'static Service| {
+        let gauges =
+            Signal::ALL.iter().map(move |signal| (signal.metric(), service, std::slice::from_ref(signal)));
+        gauges.chain([(UP, service, Signal::ALL.as_slice())])
+    };
     let mut series: Vec<_> = SERVICES
         .iter()
-        .flat_map(|service| Signal::ALL.map(|signal| (service, signal)))
-        .filter(|(service, signal)| selector.matches(signal.metric(), service.name))
+        .flat_map(of_service)
+        .filter(|(metric, service, _)| selector.matches(metric, service.name))
         .collect();
-    series.sort_by_key(|(service, signal)| (signal.metric(), service.name));
-    series.into_iter()
+    series.sort_by_key(|(metric, service, _)| (*metric, service.name));
+    series
 }
 
 /// The parameters of a request: those of the form before those of the URL, the first of each name.
@@ -161,12 +223,12 @@ impl Parameters {
     }
 
     /// Checks what both kinds of query have: a timeout, which is not needed here, and the expression.
-    fn common(&self) -> Result<Selector, BadData> {
+    fn common(&self) -> Result<Expression, BadData> {
         let timeout = self.get("timeout");
         if !timeout.is_empty() && parse_duration_ms(timeout).is_none() {
             return Err(BadData::unreadable("timeout", timeout, "duration"));
         }
-        Selector::parse(self.get("query")).map_err(|error| BadData::invalid("query", &error.to_string()))
+        Expression::parse(self.get("query")).map_err(|error| BadData::invalid("query", &error.to_string()))
     }
 }
 
@@ -221,16 +283,11 @@ impl Reply {
         Self { body, is_first: true }
     }
 
-    fn series(&mut self, service: &Service, signal: Signal, key: &str, content: impl FnOnce(&mut String)) {
+    fn series(&mut self, labels: &str, key: &str, content: impl FnOnce(&mut String)) {
         let separator = if self.is_first { "" } else { "," };
         self.is_first = false;
         // Writing to a string can't fail.
-        let _ = write!(
-            self.body,
-            "{separator}{{\"metric\":{{\"__name__\":\"{}\",\"service\":\"{}\"}},\"{key}\":",
-            signal.metric(),
-            service.name,
-        );
+        let _ = write!(self.body, "{separator}{{\"metric\":{labels},\"{key}\":");
         content(&mut self.body);
         self.body.push('}');
     }

@@ -1,14 +1,23 @@
-//! Plain instant-vector selectors: a metric name, label matchers, and nothing else.
+//! Plain instant-vector selectors: a metric name and label matchers, alone or summed over all that they select.
 
 use promql_parser::label::{METRIC_NAME, Matcher};
-use promql_parser::parser::{Expr, VectorSelector};
+use promql_parser::parser::{AggregateExpr, Expr, VectorSelector, token};
 
 /// The longest expression that is looked at, in bytes.
 pub(crate) const QUERY_BYTES_MAX: usize = 4096;
 /// How many opening parentheses there may be; what has more is not a plain selector anyway.
 const PARENTHESES_MAX: usize = 64;
 
-/// What an expression selects.
+/// What an expression asks for.
+#[derive(Debug)]
+pub(crate) enum Expression {
+    /// Each series that is selected.
+    Each(Selector),
+    /// Their sum, which has no labels.
+    Sum(Selector),
+}
+
+/// What series an expression selects.
 #[derive(Debug)]
 pub(crate) struct Selector {
     matchers: Vec<Matcher>,
@@ -22,22 +31,40 @@ pub(crate) enum SelectorError {
     #[error("the expression has {0} bytes, the limit is {QUERY_BYTES_MAX}")]
     TooLong(usize),
     #[error(
-        "this demo service answers plain selectors only, such as demo_error_rate{{service=\"payment-service\"}}, and this \
-         is {0}: scrape /metrics with a real Prometheus for the rest"
+        "this demo service answers plain selectors only, such as demo_error_rate{{service=\"payment-service\"}}, or the \
+         sum of one, such as sum(up), and this is {0}: scrape /metrics with a real Prometheus for the rest"
     )]
     NotPlain(&'static str),
 }
 
-impl Selector {
+impl Expression {
     pub(crate) fn parse(query: &str) -> Result<Self, SelectorError> {
         if query.len() > QUERY_BYTES_MAX {
             return Err(SelectorError::TooLong(query.len()));
         }
         screen(query)?;
-        let mut expr = promql_parser::parser::parse(query).map_err(SelectorError::Syntax)?;
-        while let Expr::Paren(inner) = expr {
-            expr = *inner.expr;
+        let expr = bare(promql_parser::parser::parse(query).map_err(SelectorError::Syntax)?);
+        match expr {
+            Expr::Aggregate(AggregateExpr { op, expr, param: None, modifier: None })
+                if op.id() == token::T_SUM =>
+            {
+                Selector::from_expr(bare(*expr)).map(Self::Sum)
+            }
+            expr => Selector::from_expr(expr).map(Self::Each),
         }
+    }
+}
+
+/// Takes the parentheses around an expression away.
+fn bare(mut expr: Expr) -> Expr {
+    while let Expr::Paren(inner) = expr {
+        expr = *inner.expr;
+    }
+    expr
+}
+
+impl Selector {
+    fn from_expr(expr: Expr) -> Result<Self, SelectorError> {
         match expr {
             Expr::VectorSelector(selector) => Self::from_vector(selector),
             Expr::Aggregate(_) => Err(SelectorError::NotPlain("an aggregation")),
@@ -132,7 +159,7 @@ mod tests {
     /// Lists what an expression selects: metric and service without their prefixes and suffixes.
     #[track_caller]
     fn selects(query: &str, expected: usize) {
-        let selector = Selector::parse(query).unwrap();
+        let (Expression::Each(selector) | Expression::Sum(selector)) = Expression::parse(query).unwrap();
         let all =
             SERVICES.iter().flat_map(|service| Signal::ALL.map(|signal| (signal.metric(), service.name)));
         assert_eq!(
@@ -144,7 +171,7 @@ mod tests {
 
     #[track_caller]
     fn refuses(query: &str, word: &str) {
-        let error = Selector::parse(query).unwrap_err().to_string();
+        let error = Expression::parse(query).unwrap_err().to_string();
         assert!(error.contains(word), "{query}: {error}");
     }
 
@@ -169,6 +196,17 @@ mod tests {
     }
 
     #[test]
+    fn a_sum_selects_as_its_selector_does() {
+        for query in
+            ["sum(demo_error_rate)", "(sum((demo_error_rate)))", "sum({__name__=\"demo_error_rate\"})"]
+        {
+            selects(query, 5);
+            assert!(matches!(Expression::parse(query), Ok(Expression::Sum(_))), "{query}");
+        }
+        assert!(matches!(Expression::parse("(demo_error_rate)"), Ok(Expression::Each(_))));
+    }
+
+    #[test]
     fn a_regex_is_anchored_at_both_ends() {
         selects("demo_error_rate{service=~\"user\"}", 0);
         selects("demo_error_rate{service=~\"user.*\"}", 1);
@@ -188,7 +226,10 @@ mod tests {
     fn what_is_more_than_a_selector_is_refused_with_a_way_out() {
         for query in [
             "rate(demo_error_rate[5m])",
-            "sum(demo_error_rate)",
+            "avg(demo_error_rate)",
+            "sum by (service) (demo_error_rate)",
+            "sum(sum(demo_error_rate))",
+            "sum(rate(demo_error_rate[5m]))",
             "demo_error_rate + 1",
             "-demo_error_rate",
             "1",
@@ -198,7 +239,7 @@ mod tests {
             "demo_error_rate @ 0",
             "demo_error_rate[5m:1m]",
             "demo_error_rate and demo_cpu_usage",
-            "(sum(demo_error_rate))",
+            "(sum(demo_error_rate + 1))",
         ] {
             refuses(query, "plain selectors only");
             refuses(query, "scrape /metrics");
@@ -217,8 +258,8 @@ mod tests {
         refuses(&"a".repeat(QUERY_BYTES_MAX + 1), "limit is 4096");
         for opening in ["(", "-", "[", "{", "\"", "sum(", "-(", "a[", "+-", "a{b=~\"(", "1 + ", "a / ("] {
             let query = opening.repeat(QUERY_BYTES_MAX / opening.len());
-            assert!(Selector::parse(&query).is_err());
-            assert!(Selector::parse(&format!("{}a", &query[..query.len() - 1])).is_err());
+            assert!(Expression::parse(&query).is_err());
+            assert!(Expression::parse(&format!("{}a", &query[..query.len() - 1])).is_err());
         }
         for query in [
             "{a=\"\\\u{e9}\"}",
@@ -234,7 +275,7 @@ mod tests {
             "{a=`}`} offset 1e400",
             "a# '\n[1e400]",
         ] {
-            assert!(Selector::parse(query).is_err(), "{query}");
+            assert!(Expression::parse(query).is_err(), "{query}");
         }
     }
 
@@ -243,19 +284,19 @@ mod tests {
 
         #[test]
         fn no_text_panics(query in ".{0,60}") {
-            let _ = Selector::parse(&query);
+            let _ = Expression::parse(&query);
         }
 
         #[test]
         fn no_text_of_promql_tokens_panics(
             query in r#"((demo_error_rate|offset 1e400|rate|sum|by|and|offset|start|bool|on|NaN|Inf|service|5m|1e9|0x|\[|\]|\(|\)|\{|\}|=|!=|=~|!~|"|'|`|\\|@|:|,|-|\+|\*|/|%|\^|>|<| |\.|[0-9]|\p{L})){0,16}"#
         ) {
-            let _ = Selector::parse(&query);
+            let _ = Expression::parse(&query);
         }
 
         #[test]
         fn no_matcher_panics(value in ".{0,30}", operator in "(=|!=|=~|!~)", quote in "[\"'`]") {
-            let _ = Selector::parse(&format!("demo_error_rate{{service{operator}{quote}{value}{quote}}}"));
+            let _ = Expression::parse(&format!("demo_error_rate{{service{operator}{quote}{value}{quote}}}"));
         }
     }
 }

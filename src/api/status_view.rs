@@ -140,6 +140,10 @@ pub(super) struct PollsView {
     answered_total: u64,
     /// Polls that failed, all their retries included.
     failed_total: u64,
+    /// Of these, those since the last answer.
+    failures_in_a_row: u64,
+    /// Slots at which the backend was not asked, since it was silent and another signal tried whether it answers again.
+    held_total: u64,
     /// Slots that passed while an earlier one was still being worked on.
     missed_total: u64,
     /// When the last answer came.
@@ -223,6 +227,8 @@ impl From<PollStatus> for PollsView {
         Self {
             answered_total: polls.answered_total,
             failed_total: polls.failed_total,
+            failures_in_a_row: polls.failures_in_a_row,
+            held_total: polls.held_total,
             missed_total: polls.missed_total,
             last_answer_at: polls.last_answer_at.map(|at| at.to_string()),
             last_error: polls.last_error,

@@ -33,6 +33,7 @@ pub(super) fn source(root: &mut Section<'_>) -> Option<(source::Settings, Durati
     let http = http::http(&mut section, url.as_deref().unwrap_or_default());
     let timeout = section.duration("timeout", Duration::from_millis(10)..=10 * MINUTE);
     let query_delay = section.duration("query_delay", ZERO..=DAY);
+    let pulse = pulse(&mut section);
     let requests_per_second = section.count("requests_per_second", 1..=10_000);
     let burst = section.count("burst", 1..=10_000);
     let retries = section.count("retries", 0..=10);
@@ -48,6 +49,7 @@ pub(super) fn source(root: &mut Section<'_>) -> Option<(source::Settings, Durati
         kind,
         timeout: timeout.unwrap_or(SECOND),
         query_delay: query_delay.unwrap_or(ZERO),
+        pulse,
         requests_per_second: requests_per_second.unwrap_or(1),
         burst: burst.unwrap_or(1),
         retries: retries.unwrap_or(0),
@@ -66,6 +68,17 @@ pub(super) fn source(root: &mut Section<'_>) -> Option<(source::Settings, Durati
 fn kind(section: &mut Section<'_>) -> Option<BackendKind> {
     let known = BackendKind::ALL.map(|kind| (kind.as_str(), Some(kind)));
     section.choice("kind", &[[("auto", None)].as_slice(), &known].concat()).flatten()
+}
+
+/// Reads the query by which the backend's own gaps are seen; empty switches it off.
+fn pulse(section: &mut Section<'_>) -> String {
+    let promql = section.optional("pulse").unwrap_or_default();
+    if !promql.is_empty()
+        && let Err(because) = source::check_promql(&promql)
+    {
+        section.refuse("pulse", because);
+    }
+    promql
 }
 
 /// Reads `[correlate]`.

@@ -70,7 +70,7 @@ impl Asker {
         let answered = Message::Input(Input::Answered { incident, revision, answer });
         let Some(engine) = self.engine.upgrade() else { return };
         for message in [Message::Asked(news), answered] {
-            if engine.send(Tagged { generation: None, message }).await.is_err() {
+            if engine.send(Tagged { generation: None, message, awake: self.clock.awake() }).await.is_err() {
                 return;
             }
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::jumping::{Awake, Jumping};
 use crate::time::{Timestamp, millis};
 
 /// A clock whose time may run faster than real time. Clones are the same clock. It never goes back.
@@ -25,6 +26,8 @@ enum Pace {
     Wall,
     /// Time that began at the wall clock's and runs at another speed.
     Scaled { begun: Instant, origin: Timestamp, speed: f64 },
+    /// Time that stands while anything is at work and jumps to the next sleeper when nothing is.
+    Jumping(Arc<Jumping>),
 }
 
 /// Speeds beyond this leave no real time for a poll's round trip.
@@ -45,11 +48,42 @@ impl Clock {
         Self { pace, shown_ms: Arc::new(AtomicI64::new(i64::MIN)) }
     }
 
+    /// Time that stands while anything is at work and jumps to the next sleeper when nothing is: a day passes in as long
+    /// as its work takes, in the same order each time. Whoever sleeps by it holds an [`Awake`] meanwhile.
+    pub fn jumping(origin: Timestamp) -> Self {
+        Self { pace: Pace::Jumping(Jumping::new(origin)), shown_ms: Arc::new(AtomicI64::new(i64::MIN)) }
+    }
+
+    /// Says that somebody is at work, until it is dropped: a clock that jumps stands still meanwhile. It means nothing to
+    /// the others.
+    pub fn awake(&self) -> Awake {
+        match &self.pace {
+            Pace::Wall | Pace::Scaled { .. } => Awake::default(),
+            Pace::Jumping(jumping) => Awake::new(jumping),
+        }
+    }
+
+    /// Lets a span pass on a clock that jumps, as during an answer that takes long; the others go by themselves.
+    pub fn pass(&self, span: Duration) {
+        if let Pace::Jumping(jumping) = &self.pace {
+            jumping.pass(span);
+        }
+    }
+
+    /// Makes everybody who sleeps by a clock that jumps look first whether something else woke them. The others need no
+    /// such word: their sleepers look while time passes.
+    pub(super) fn rouse(&self) {
+        if let Pace::Jumping(jumping) = &self.pace {
+            jumping.rouse();
+        }
+    }
+
     /// The time now. A wall clock that is set back stands still until it has caught up.
     pub fn now(&self) -> Timestamp {
         let now = match &self.pace {
             Pace::Wall => wall(),
             Pace::Scaled { begun, origin, speed } => origin.plus(begun.elapsed().mul_f64(*speed)),
+            Pace::Jumping(jumping) => jumping.now(),
         };
         let before = self.shown_ms.fetch_max(now.as_millis(), Ordering::SeqCst);
         now.max(Timestamp::from_millis(before))
@@ -58,7 +92,7 @@ impl Clock {
     /// How many times faster than real time it runs.
     pub fn speed(&self) -> f64 {
         match self.pace {
-            Pace::Wall => 1.0,
+            Pace::Wall | Pace::Jumping(_) => 1.0,
             Pace::Scaled { speed, .. } => speed,
         }
     }
@@ -66,6 +100,9 @@ impl Clock {
     /// Waits until the clock shows `until`; returns at once where it does already.
     #[expect(clippy::disallowed_methods, reason = "this is the sleep that everything else asks for")]
     pub async fn sleep_until(&self, until: Timestamp) {
+        if let Pace::Jumping(jumping) = &self.pace {
+            return jumping.sleep_until(until).await;
+        }
         let ahead = until.since(self.now());
         if !ahead.is_zero() {
             tokio::time::sleep(ahead.div_f64(self.speed())).await;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::clock::Clock;
 use super::metrics::Metrics;
 use super::pipeline::Tagged;
-use super::poller::{Orders, Poller};
+use super::poller::{Feed, Orders, Poller};
 use super::supervisor::Supervisor;
 use crate::series::SignalName;
 
@@ -74,15 +74,14 @@ impl Crew {
         let signal = orders.assignment.query.signal.clone();
         let (told, told_to) = watch::channel(orders.clone());
         let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
-        let poller = Poller {
-            assignment: orders.assignment,
-            source: orders.source,
-            orders: told_to,
+        let feed = Feed {
+            backend: orders.backend,
             clock: self.clock.clone(),
             engine,
             generation: self.generation.clone(),
             metrics: self.metrics.clone(),
         };
+        let poller = Poller::new(orders.assignment, feed, told_to);
         let (cancelled, stopped, end) =
             (self.supervisor.cancelled(), stop.clone(), ended.clone().drop_guard());
         self.supervisor.spawn("poller", async move {

@@ -2,8 +2,10 @@
 
 mod announce;
 mod asker;
+mod backend;
 mod clock;
 mod crew;
+mod jumping;
 mod metrics;
 mod pipeline;
 mod poller;
@@ -17,6 +19,7 @@ mod status;
 mod supervisor;
 
 pub use self::clock::Clock;
+pub use self::jumping::Awake;
 pub use self::metrics::{ConfigMetrics, metrics_reference};
 pub use self::reconfigure::{Change, ModelChange, Reconfigurer};
 #[cfg(test)]

@@ -9,11 +9,13 @@ use tracing::{error, info, warn};
 
 use super::announce::announce;
 use super::asker::Question;
+use super::backend::Backend;
 use super::clock::Clock;
+use super::jumping::Awake;
 use super::metrics::{Metrics, Told};
 use super::reconfigure::Reconfigure;
 use super::status::{ModelStatus, PollStatus, Request, SignalStatus, Status};
-use crate::engine::{self, Command, Effect, Engine, Input, Reply, Restored};
+use crate::engine::{self, Command, Effect, Engine, Input, Reply, Restored, SourceStanding};
 use crate::incident::Incident;
 use crate::series::SignalName;
 use crate::store::{Commit, Store, StoreError};
@@ -31,6 +33,8 @@ pub(super) const PAST_LIMIT: u32 = 512;
 pub(super) struct Tagged {
     pub(super) generation: Option<u64>,
     pub(super) message: Message,
+    /// Time stands, on a clock that jumps, until what follows from the message is written down.
+    pub(super) awake: Awake,
 }
 
 /// What comes over the queue.
@@ -51,6 +55,8 @@ pub(super) struct PollNews {
     pub(super) warnings: Vec<String>,
     pub(super) not_values: usize,
     pub(super) without_service: usize,
+    /// Whether the backend was not asked, since it was known to be silent.
+    pub(super) is_held: bool,
     pub(super) error: Option<String>,
 }
 
@@ -71,6 +77,7 @@ pub(super) struct Pipeline {
     pub(super) first_look: Duration,
     pub(super) store: Store,
     pub(super) clock: Clock,
+    pub(super) backend: watch::Receiver<Backend>,
     pub(super) queue: mpsc::Receiver<Tagged>,
     pub(super) questions: Option<mpsc::Sender<Question>>,
     pub(super) answers: mpsc::WeakSender<Tagged>,
@@ -86,6 +93,8 @@ struct Working {
     polls: BTreeMap<SignalName, PollStatus>,
     model: ModelStatus,
     started_at: Timestamp,
+    /// The latest time that the engine was told: it never goes back, whatever the clocks do.
+    engine_time: Timestamp,
     told: Told,
     /// Questions that found no place: each is answered by that at the next turn.
     refused: Vec<Input>,
@@ -100,13 +109,14 @@ impl Pipeline {
             polls: BTreeMap::new(),
             model: ModelStatus::default(),
             started_at,
+            engine_time: Timestamp::default(),
             told: Told::default(),
             refused: Vec::new(),
         };
         let mut waiting = Vec::with_capacity(INPUTS_PER_COMMIT);
         while let Some(first) = self.queue.blocking_recv() {
-            let refused = working.refused.drain(..);
-            waiting.extend(refused.map(|input| Tagged { generation: None, message: Message::Input(input) }));
+            let refused: Vec<Input> = working.refused.drain(..).collect();
+            waiting.extend(refused.into_iter().map(|input| self.tagged(input)));
             waiting.push(first);
             while waiting.len() < INPUTS_PER_COMMIT
                 && let Ok(next) = self.queue.try_recv()
@@ -114,11 +124,24 @@ impl Pipeline {
                 waiting.push(next);
             }
             self.metrics.queue_length(self.queue.len() + waiting.len());
+            let _awake = self.clock.awake();
             if let Err(error) = self.turn(&mut working, &mut waiting) {
                 self.rebuild(&mut working, &error);
             }
             self.publish(&mut working, None);
         }
+    }
+
+    fn tagged(&self, input: Input) -> Tagged {
+        Tagged { generation: None, message: Message::Input(input), awake: self.clock.awake() }
+    }
+
+    /// The time that the engine decides by: the backend's, since that is what samples are stamped with. An agent whose
+    /// clock is ahead would otherwise take what is new for old.
+    fn engine_time(&self, working: &mut Working) -> Timestamp {
+        let now = self.backend.borrow().time_there(self.clock.now());
+        working.engine_time = working.engine_time.max(now);
+        working.engine_time
     }
 
     fn engine(&self, restored: Restored, now: Timestamp) -> Engine {
@@ -131,16 +154,19 @@ impl Pipeline {
         let generation = *self.generation.borrow();
         let (mut effects, mut replies, mut answers) = (Vec::new(), Vec::new(), Vec::new());
         let mut changes = Vec::new();
-        for Tagged { generation: meant_for, message } in waiting.drain(..) {
+        for Tagged { generation: meant_for, message, awake: _awake } in waiting.drain(..) {
             if meant_for.is_some_and(|meant| meant != generation) {
                 continue;
             }
             match message {
-                Message::Input(input) => effects.extend(working.engine.step(self.clock.now(), input)),
+                Message::Input(input) => {
+                    let now = self.engine_time(working);
+                    effects.extend(working.engine.step(now, input));
+                }
                 Message::Polled(signal, news) => working.polled(signal, news),
                 Message::Asked(news) => working.asked(news),
                 Message::Request(Request::Command(command, reply)) => {
-                    let (rest, answer) = self.command(&mut working.engine, command);
+                    let (rest, answer) = self.command(working, command);
                     effects.extend(rest);
                     replies.push((reply, answer));
                 }
@@ -197,8 +223,9 @@ impl Pipeline {
         working.polls.retain(|signal, _| stays(signal) && !input.asks_anew.contains(signal));
     }
 
-    fn command(&self, engine: &mut Engine, command: Command) -> (Vec<Effect>, Reply) {
-        let mut effects = engine.step(self.clock.now(), Input::Command(command));
+    fn command(&self, working: &mut Working, command: Command) -> (Vec<Effect>, Reply) {
+        let now = self.engine_time(working);
+        let mut effects = working.engine.step(now, Input::Command(command));
         let place = effects.iter().position(|effect| matches!(effect, Effect::Reply(_)));
         let reply = place.map(|place| effects.remove(place));
         match reply {
@@ -246,6 +273,7 @@ impl Pipeline {
             "the store does not take what was decided: {failure}; the engine starts again from what is stored"
         );
         let mut because = failure.to_string();
+        let _awake = self.clock.awake();
         loop {
             self.publish(working, Some(because));
             let restored = self.runtime.block_on(async {
@@ -258,6 +286,7 @@ impl Pipeline {
                     working.engine = self.engine(not_ahead(restored, now), now);
                     working.polls.clear();
                     self.generation.send_modify(|generation| *generation += 1);
+                    self.clock.rouse();
                     info!("the engine starts again; history is read anew");
                     return;
                 }
@@ -335,6 +364,10 @@ impl Working {
     fn polled(&mut self, signal: SignalName, news: PollNews) {
         let polls = self.polls.entry(signal).or_default();
         polls.missed_total += news.missed;
+        if news.is_held {
+            polls.held_total += 1;
+            return;
+        }
         polls.last_seconds = news.seconds;
         polls.warnings = news.warnings;
         polls.not_values = news.not_values;
@@ -342,9 +375,11 @@ impl Working {
         match news.error {
             Some(error) => {
                 polls.failed_total += 1;
+                polls.failures_in_a_row += 1;
                 polls.last_error = Some(error);
             }
             None => {
+                polls.failures_in_a_row = 0;
                 polls.answered_total += 1;
                 polls.last_answer_at = Some(news.at);
                 polls.last_error = None;
@@ -364,12 +399,18 @@ impl Working {
     }
 
     fn why_not_ready(&self, tallies: &[(SignalName, crate::detect::Tally)]) -> Option<String> {
-        tallies.iter().find_map(|(signal, _)| {
+        let no_answer = tallies.iter().find_map(|(signal, _)| {
             let polls = self.polls.get(signal);
             let has_answer = polls.is_some_and(|polls| polls.answered_total > 0);
             let because =
                 polls.and_then(|polls| polls.last_error.as_deref()).unwrap_or("its history is being read");
             (!has_answer).then(|| format!("signal {signal} has no answer yet: {because}"))
+        });
+        no_answer.or_else(|| match self.engine.source_standing() {
+            SourceStanding::Answering | SourceStanding::Failing { .. } => None,
+            SourceStanding::Lost { since } => {
+                Some(format!("the source is lost: it has answered nothing since {since}"))
+            }
         })
     }
 }

@@ -1,17 +1,28 @@
 //! Polls one signal: its history first, then at each slot the steps that were not seen yet.
+//!
+//! A poll is never doubled: the next slot is looked for when the one before is done, and what passed meanwhile is
+//! counted. After a failure the slots stretch; while the backend is silent, one signal asks for all of them.
+
+mod appetite;
+mod fetch;
+mod progress;
 
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
+use self::fetch::Stop;
+use self::progress::Progress;
+use super::backend::{Backend, Pass, Place, asks_too_much, at_least, failure_of, pause, pause_at_start};
 use super::clock::Clock;
+use super::jumping::Awake;
 use super::metrics::Metrics;
 use super::pipeline::{Message, PollNews, Tagged};
 use crate::detect::SignalPlan;
-use crate::engine::{Coverage, Failure, Input};
+use crate::engine::{Failure, Input};
 use crate::schedule::{Schedule, Slot};
-use crate::source::{Answer, Limits, Prometheus, SignalQuery, SourceError, TimeRange, chunks};
+use crate::source::{Limits, SignalQuery, SourceError, TimeRange};
 use crate::time::Timestamp;
 
 /// History is read back at most so far, whatever was missed: older samples would find no incident that still matters.
@@ -19,12 +30,6 @@ const HISTORY_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// A baseline is warm after four windows: the window itself, and enough beyond it to know the noise.
 const WINDOWS_OF_HISTORY: u32 = 4;
-
-/// How soon history is asked for again where the backend did not answer.
-const RETRY_HISTORY_AFTER: Duration = Duration::from_secs(5);
-
-/// After answers that were too large, requests are planned for at most so many series.
-const SERIES_PLANNED_MAX: usize = 1_000_000;
 
 /// What a poller needs to know about its signal.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,25 +48,22 @@ pub(super) struct Assignment {
 #[derive(Debug, Clone)]
 pub(super) struct Orders {
     pub(super) assignment: Assignment,
-    pub(super) source: Prometheus,
+    pub(super) backend: Backend,
 }
 
 impl Orders {
     /// Whether these are the same. How far the signal was judged when they were given is no part of them.
     pub(super) fn are(&self, other: &Self) -> bool {
         let judged_through = self.assignment.judged_through;
-        self.source.is(&other.source)
+        self.backend.is(&other.backend)
             && self.assignment == Assignment { judged_through, ..other.assignment.clone() }
     }
 }
 
-/// Polls one signal until the engine's queue closes.
-#[derive(Debug)]
-pub(super) struct Poller {
-    pub(super) assignment: Assignment,
-    pub(super) source: Prometheus,
-    /// What replaces both while it runs.
-    pub(super) orders: watch::Receiver<Orders>,
+/// What every poller is made with.
+#[derive(Debug, Clone)]
+pub(super) struct Feed {
+    pub(super) backend: Backend,
     pub(super) clock: Clock,
     pub(super) engine: mpsc::Sender<Tagged>,
     /// Counts how often the engine was rebuilt: history is due again each time.
@@ -69,66 +71,106 @@ pub(super) struct Poller {
     pub(super) metrics: Metrics,
 }
 
-/// What a poller has done so far in this generation.
+/// Polls one signal until the engine's queue closes.
+#[derive(Debug)]
+pub(super) struct Poller {
+    assignment: Assignment,
+    feed: Feed,
+    /// What replaces the assignment and the backend while it runs.
+    orders: watch::Receiver<Orders>,
+    bell: watch::Receiver<u64>,
+    place: Option<Place>,
+    _awake: Awake,
+}
+
+/// A poll that is due.
 #[derive(Debug, Clone, Copy)]
-struct Progress {
-    generation: u64,
-    /// The last step that was handed to the engine.
-    seen: Option<Timestamp>,
-    /// The first step that was asked for since a slot was last closed: an answer may come in parts over several slots.
-    unclosed_from: Option<Timestamp>,
-    /// How many series the last answer had: what the next one is planned by.
-    series: usize,
-    failures: u32,
-    /// Whether the log has been told that answers hold nothing to judge, or hold warnings.
-    noted_unusable: bool,
-    noted_warnings: bool,
+struct Turn {
+    slot: Slot,
+    /// Whether it is one of the schedule's, or a look in between whether the backend answers again.
+    is_scheduled: bool,
+}
+
+/// How a poll went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Went {
+    Well,
+    /// The backend wants to be left alone for so long, where it said so.
+    Failed {
+        retry_after: Option<Duration>,
+    },
+    /// Not asked; somebody looks whether the backend answers again at this time.
+    Held {
+        until: Timestamp,
+    },
+}
+
+/// Nobody takes any more what is polled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct NobodyThere;
+
+/// What ends a wait.
+enum Woken {
+    Time,
+    /// Somebody who was held back may look again.
+    Bell,
+    Generation,
+    /// It is told to do something else.
+    Orders,
+    TheEnd,
 }
 
 impl Poller {
+    /// Makes a poller, which takes its place among those who ask at once.
+    pub(super) fn new(assignment: Assignment, feed: Feed, orders: watch::Receiver<Orders>) -> Self {
+        let place = Some(feed.backend.join(&assignment.query.signal, assignment.interval));
+        let (bell, awake) = (feed.backend.bell(), feed.clock.awake());
+        Self { assignment, feed, orders, bell, place, _awake: awake }
+    }
+
+    /// Takes the newest orders.
+    fn obey(&mut self) {
+        let Orders { assignment, backend } = self.orders.borrow_and_update().clone();
+        // The place is given back before another is taken: perhaps it is one at the same backend.
+        drop(self.place.take());
+        self.place = Some(backend.join(&assignment.query.signal, assignment.interval));
+        self.bell = backend.bell();
+        (self.assignment, self.feed.backend) = (assignment, backend);
+    }
+
     /// Polls slot after slot. Ends when nobody takes what it polls.
     pub(super) async fn run(mut self) {
         let mut schedule = self.schedule();
         let mut progress = self.begin();
         // History is not part of the schedule: it is due at once.
-        let mut slot = Slot { at: self.clock.now(), missed: 0 };
-        let mut is_scheduled = false;
+        let mut turn = self.look();
+        let mut last: Option<Slot> = None;
         loop {
-            if !self.poll(slot, &mut progress).await {
-                return;
-            }
-            let now = self.clock.now();
-            slot = if is_scheduled { schedule.after(slot, now) } else { schedule.first(now) };
-            is_scheduled = true;
-            if progress.seen.is_none() {
-                // Without history nothing is judged: try again soon, not only at the next slot.
-                let patience = RETRY_HISTORY_AFTER.saturating_mul(1 << progress.failures.min(6));
-                let soon = now.plus(patience.min(self.assignment.interval.max(RETRY_HISTORY_AFTER)));
-                is_scheduled = slot.at <= soon;
-                slot = Slot { at: slot.at.min(soon), missed: 0 };
-            }
-            self.metrics.missed(&self.assignment.query.signal, slot.missed);
-            tokio::select! {
-                () = self.clock.sleep_until(slot.at) => {}
-                changed = self.generation.changed() => {
-                    if changed.is_err() {
-                        return;
-                    }
-                    progress = self.begin();
-                    slot = Slot { at: self.clock.now(), missed: 0 };
-                    is_scheduled = false;
+            let Ok(went) = self.poll(turn, &mut progress).await else { return };
+            let now = self.feed.clock.now();
+            let rested = now.plus(self.rest(went, &progress));
+            let next = last.map_or_else(|| schedule.first(rested), |last| schedule.after(last, rested));
+            let wake_at = self.sooner(went, &progress).map_or(next.at, |sooner| next.at.min(sooner));
+            match self.wait(wake_at, went).await {
+                Woken::Time if wake_at == next.at => {
+                    last = Some(next);
+                    turn = Turn { slot: next, is_scheduled: true };
+                    self.feed.metrics.missed(&self.assignment.query.signal, next.missed);
                 }
-                changed = self.orders.changed() => {
-                    if changed.is_err() {
-                        return;
-                    }
+                Woken::Time | Woken::Bell => turn = self.look(),
+                Woken::Orders => {
                     // How far it has come in its signal's steps stays; the next poll is due at once.
-                    let Orders { assignment, source } = self.orders.borrow_and_update().clone();
-                    (self.assignment, self.source) = (assignment, source);
+                    self.obey();
                     schedule = self.schedule();
-                    slot = Slot { at: self.clock.now(), missed: 0 };
-                    is_scheduled = false;
+                    turn = self.look();
+                    last = None;
                 }
+                Woken::Generation => {
+                    progress = self.begin();
+                    turn = self.look();
+                    last = None;
+                }
+                Woken::TheEnd => return,
             }
         }
     }
@@ -138,68 +180,151 @@ impl Poller {
     }
 
     fn begin(&mut self) -> Progress {
-        let generation = *self.generation.borrow_and_update();
-        Progress {
-            generation,
-            seen: None,
-            unclosed_from: None,
-            series: 0,
-            failures: 0,
-            noted_unusable: false,
-            noted_warnings: false,
+        Progress::new(*self.feed.generation.borrow_and_update())
+    }
+
+    fn look(&self) -> Turn {
+        Turn { slot: Slot { at: self.feed.clock.now(), missed: 0 }, is_scheduled: false }
+    }
+
+    /// How long no slot is taken after a poll: after failures in a row, what is beyond the interval itself.
+    fn rest(&self, went: Went, progress: &Progress) -> Duration {
+        let interval = self.assignment.interval;
+        match went {
+            Went::Failed { retry_after } => {
+                at_least(pause(interval, progress.failures), retry_after).saturating_sub(interval)
+            }
+            Went::Well | Went::Held { .. } => Duration::ZERO,
         }
     }
 
-    /// Asks for what is due at a slot and hands it on; `false` where nobody takes it any more.
-    async fn poll(&mut self, slot: Slot, progress: &mut Progress) -> bool {
-        // A backend that is known may want a longer delay than the configured one.
-        self.assignment.delay = self.source.query_delay().await;
-        let Some(range) = self.due(slot, progress) else { return true };
-        let mut news = PollNews { missed: slot.missed, ..PollNews::default() };
-        let begun = self.clock.now();
-        let outcome = self.fetch(range, progress, &mut news).await;
-        news.seconds = self.clock.now().since(begun).as_secs_f64() / self.clock.speed();
-        news.at = slot.at;
-        let signal = self.assignment.query.signal.clone();
-        match outcome {
-            Ok(Delivered::Yes) => {
-                if progress.failures > 0 {
-                    info!(signal = %signal, "signal {signal} is answered again after {} failures", progress.failures);
-                }
-                progress.failures = 0;
-                self.metrics.answered(&signal, &news);
-                self.metrics.source(self.source.backend().as_ref());
-                self.note_unusable(&news, progress);
+    /// When to look before the next slot.
+    fn sooner(&self, went: Went, progress: &Progress) -> Option<Timestamp> {
+        let now = self.feed.clock.now();
+        match went {
+            Went::Held { until } => (until > now).then_some(until),
+            // Without history nothing is judged: try again soon, not only at the next slot.
+            Went::Failed { retry_after } if progress.seen.is_none() => {
+                let soon = pause_at_start(self.assignment.interval, progress.failures);
+                Some(now.plus(at_least(soon, retry_after)))
             }
-            Ok(Delivered::NobodyThere) => return false,
-            Err(error) => {
-                // One line when it begins; after that the metric and the status tell how it goes on.
-                if progress.failures == 0 {
-                    warn!(signal = %signal, error.kind = error.kind(), "poll failed: {error}");
-                }
-                progress.failures = progress.failures.saturating_add(1);
-                if matches!(error.kind(), "limit" | "timeout") {
-                    // Perhaps there were more series then than there are now: ask for less at once.
-                    progress.series = progress.series.max(1).saturating_mul(4).min(SERIES_PLANNED_MAX);
-                }
-                self.metrics.failed(&signal, error.kind());
-                news.error = Some(error.to_string());
-                let failure = match error.is_retryable() {
-                    true => Failure::Backend,
-                    false => Failure::Query,
-                };
-                let failed = Input::PollFailed {
-                    signal: signal.clone(),
-                    slot: slot.at,
-                    failure,
-                    because: error.to_string(),
-                };
-                if !self.send(progress.generation, Message::Input(failed)).await {
-                    return false;
-                }
-            }
+            Went::Failed { .. } | Went::Well => None,
         }
+    }
+
+    async fn wait(&mut self, until: Timestamp, went: Went) -> Woken {
+        let listens = match went {
+            Went::Well => false,
+            Went::Failed { .. } => self.feed.backend.silent_since().is_some(),
+            Went::Held { .. } => true,
+        };
+        tokio::select! {
+            biased;
+            changed = self.feed.generation.changed() => match changed {
+                Ok(()) => Woken::Generation,
+                Err(_) => Woken::TheEnd,
+            },
+            changed = self.orders.changed() => match changed {
+                Ok(()) => Woken::Orders,
+                Err(_) => Woken::TheEnd,
+            },
+            rung = self.bell.changed(), if listens => match rung {
+                Ok(()) => Woken::Bell,
+                Err(_) => Woken::TheEnd,
+            },
+            () = self.feed.clock.sleep_until(until) => Woken::Time,
+        }
+    }
+
+    /// Asks for what is due and hands it on.
+    async fn poll(&mut self, turn: Turn, progress: &mut Progress) -> Result<Went, NobodyThere> {
+        let slot = turn.slot;
+        // Where the backend's clock was behind, an answer shows whether it still is.
+        if self.due(slot, progress).is_none() && self.due_at(slot.at, progress).is_none() {
+            return Ok(Went::Well);
+        }
+        let mut news = PollNews { at: slot.at, missed: slot.missed, ..PollNews::default() };
+        self.bell.borrow_and_update();
+        let _trying = match self.feed.backend.admit(&self.assignment.query.signal) {
+            Pass::Granted(trying) => trying,
+            Pass::Held { until, because } => {
+                if turn.is_scheduled {
+                    news.is_held = true;
+                    self.feed.metrics.held(&self.assignment.query.signal);
+                    self.tell_failed(slot, (Failure::Backend, because), news, progress).await?;
+                }
+                return Ok(Went::Held { until });
+            }
+        };
+        // A backend that is known may want a longer delay than the configured one.
+        self.assignment.delay = self.feed.backend.client().query_delay().await;
+        let begun = self.feed.clock.now();
+        let outcome = self.fetch(slot, progress, &mut news).await;
+        news.seconds = self.feed.clock.now().since(begun).as_secs_f64() / self.feed.clock.speed();
+        match outcome {
+            Ok(()) => {
+                self.note_answered(&news, progress);
+                let signal = self.assignment.query.signal.clone();
+                self.send(progress.generation, Message::Polled(signal, news)).await?;
+                Ok(Went::Well)
+            }
+            Err(Stop::Failed(error)) => self.failed(slot, *error, news, progress).await,
+            Err(Stop::NobodyThere) => Err(NobodyThere),
+        }
+    }
+
+    async fn failed(
+        &mut self,
+        slot: Slot,
+        error: SourceError,
+        mut news: PollNews,
+        progress: &mut Progress,
+    ) -> Result<Went, NobodyThere> {
+        let signal = &self.assignment.query.signal;
+        let is_the_sources = self.feed.backend.failed(signal, &error);
+        // What this very failure rang is no reason to look.
+        self.bell.borrow_and_update();
+        // One line when it begins; after that the metric and the status tell how it goes on.
+        if progress.failures == 0 && !is_the_sources {
+            warn!(%signal, error.kind = error.kind(), "poll failed: {error}");
+            progress.is_failure_told = true;
+        }
+        progress.failures = progress.failures.saturating_add(1);
+        if asks_too_much(&error) {
+            progress.appetite.was_too_much(progress.asked);
+        }
+        self.feed.metrics.failed(signal, error.kind(), progress.failures);
+        news.error = Some(error.to_string());
+        let speed = self.feed.clock.speed();
+        let retry_after = error.retry_after().map(|wish| wish.mul_f64(speed));
+        self.tell_failed(slot, (failure_of(&error), error.to_string()), news, progress).await?;
+        Ok(Went::Failed { retry_after })
+    }
+
+    async fn tell_failed(
+        &self,
+        slot: Slot,
+        (failure, because): (Failure, String),
+        news: PollNews,
+        progress: &Progress,
+    ) -> Result<(), NobodyThere> {
+        let signal = self.assignment.query.signal.clone();
+        let failed = Input::PollFailed { signal: signal.clone(), slot: slot.at, failure, because };
+        self.send(progress.generation, Message::Input(failed)).await?;
         self.send(progress.generation, Message::Polled(signal, news)).await
+    }
+
+    fn note_answered(&self, news: &PollNews, progress: &mut Progress) {
+        let signal = &self.assignment.query.signal;
+        if progress.is_failure_told {
+            info!(%signal, "signal {signal} is answered again after {} failures", progress.failures);
+        }
+        progress.is_failure_told = false;
+        progress.failures = 0;
+        progress.appetite.was_whole();
+        self.feed.metrics.answered(signal, news);
+        self.feed.metrics.source(self.feed.backend.client().backend().as_ref());
+        self.note_unusable(news, progress);
     }
 
     /// Says once what a person would otherwise find out much later: a query that gives nothing to judge looks well.
@@ -224,72 +349,28 @@ impl Poller {
         progress.noted_warnings = !news.warnings.is_empty();
     }
 
-    /// The steps to ask for: history where there is none yet, else those after the last one seen.
+    /// The steps to ask for, by the backend's clock: history where there is none yet, else those after the last one seen.
     fn due(&self, slot: Slot, progress: &Progress) -> Option<TimeRange> {
+        self.due_at(self.feed.backend.time_there(slot.at), progress)
+    }
+
+    fn due_at(&self, now: Timestamp, progress: &Progress) -> Option<TimeRange> {
         let Assignment { query, delay, history, judged_through, .. } = &self.assignment;
-        let oldest = slot.at.minus(HISTORY_MAX);
+        let oldest = now.minus(HISTORY_MAX);
         let after = match progress.seen {
             Some(seen) => seen.max(oldest),
             None => {
-                let from = judged_through.unwrap_or(slot.at).min(slot.at.minus(*delay));
-                from.minus(*history)
-                    .max(oldest.min(slot.at.minus(*delay).minus(*history)))
-                    .align_down(query.step)
+                let from = judged_through.unwrap_or(now).min(now.minus(*delay));
+                from.minus(*history).max(oldest.min(now.minus(*delay).minus(*history))).align_down(query.step)
             }
         };
-        TimeRange::unseen(after, slot.at, *delay, query.step)
+        TimeRange::unseen(after, now, *delay, query.step)
     }
 
-    async fn fetch(
-        &mut self,
-        range: TimeRange,
-        progress: &mut Progress,
-        news: &mut PollNews,
-    ) -> Result<Delivered, SourceError> {
-        let query = self.assignment.query.clone();
-        if progress.series == 0 && range.start() < range.end() {
-            // How many series there are decides how much may be asked for at once; one step is one request anyway.
-            let newest = TimeRange::last_points(range.end(), Duration::ZERO, query.step, 1);
-            progress.series = self.source.range(&query, newest).await?.batch.series_count();
-        }
-        let from = *progress.unclosed_from.get_or_insert(range.start());
-        for part in chunks(range, query.step, progress.series, &self.assignment.limits) {
-            let answer = self.source.range(&query, part).await?;
-            progress.series = answer.batch.series_count();
-            if !self.hand_on(answer, progress.generation, news).await {
-                return Ok(Delivered::NobodyThere);
-            }
-            progress.seen = Some(part.end());
-        }
-        let closed = Input::SlotClosed {
-            signal: query.signal.clone(),
-            from,
-            through: range.end(),
-            coverage: Coverage::Whole,
-        };
-        let taken = self.send(progress.generation, Message::Input(closed)).await;
-        progress.unclosed_from = None;
-        Ok(if taken { Delivered::Yes } else { Delivered::NobodyThere })
-    }
-
-    async fn hand_on(&mut self, answer: Answer, generation: u64, news: &mut PollNews) -> bool {
-        for warning in &answer.warnings {
-            if !news.warnings.contains(warning) {
-                news.warnings.push(warning.clone());
-            }
-        }
-        news.not_values += answer.not_values;
-        news.without_service = news.without_service.max(answer.without_service);
-        for part in answer.batch.into_parts() {
-            if !self.send(generation, Message::Input(Input::Batch(part))).await {
-                return false;
-            }
-        }
-        true
-    }
-
-    async fn send(&self, generation: u64, message: Message) -> bool {
-        self.engine.send(Tagged { generation: Some(generation), message }).await.is_ok()
+    async fn send(&self, generation: u64, message: Message) -> Result<(), NobodyThere> {
+        let awake = self.feed.clock.awake();
+        let tagged = Tagged { generation: Some(generation), message, awake };
+        self.feed.engine.send(tagged).await.map_err(|_| NobodyThere)
     }
 }
 
@@ -299,11 +380,4 @@ pub(super) fn history_of(plan: &SignalPlan) -> Duration {
     let window = plan.step.saturating_mul(plan.settings.baseline_points as u32);
     let trouble = plan.settings.adopt_after.saturating_add(window.saturating_mul(2));
     window.saturating_mul(WINDOWS_OF_HISTORY).max(trouble)
-}
-
-/// Whether anybody took what was polled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Delivered {
-    Yes,
-    NobodyThere,
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::asker::{Asker, QUESTIONS_WAITING_MAX, Question};
+use super::backend::{Backend, PulseQuery};
 use super::crew::Crew;
 use super::pipeline::{Message, Tagged};
 use super::poller::{Assignment, Orders, history_of};
@@ -63,7 +64,7 @@ pub struct Reconfigurer {
     pub(super) crew: Crew,
     pub(super) handle: Handle,
     pub(super) store: Store,
-    pub(super) client: watch::Sender<Prometheus>,
+    pub(super) backend: watch::Sender<Backend>,
     pub(super) engine: engine::Settings,
 }
 
@@ -74,7 +75,8 @@ impl Reconfigurer {
     /// # Errors
     /// Where the store does not take it or the agent stops; then everything is as it was.
     pub async fn apply(&mut self, change: Change) -> Result<(), Unavailable> {
-        let wanted: Vec<Orders> = self.orders(&change);
+        let backend = self.backend_for(&change);
+        let wanted: Vec<Orders> = self.orders(&change, &backend);
         let asks_anew = self.asks_anew(&wanted);
         let mut ended = Vec::new();
         for signal in self.to_end(&change, &asks_anew) {
@@ -93,9 +95,11 @@ impl Reconfigurer {
             return Err(Unavailable);
         }
         self.engine = change.engine;
-        if let Some(client) = change.client {
-            self.client.send_replace(client);
-        }
+        self.backend.send_if_modified(|held| {
+            let is_other = !held.is(&backend);
+            *held = backend;
+            is_other
+        });
         self.crew.follow(wanted);
         Ok(())
     }
@@ -105,7 +109,7 @@ impl Reconfigurer {
         let message = Message::Input(Input::ReloadFailed { config_hash, because });
         if let Some(queue) = self.handle.requests.upgrade() {
             // Where nobody takes it, the agent stops.
-            let _ = queue.send(Tagged { generation: None, message }).await;
+            let _ = queue.send(self.tagged(message)).await;
         }
     }
 
@@ -114,21 +118,36 @@ impl Reconfigurer {
         let (reply, done) = oneshot::channel();
         let queue = self.handle.requests.upgrade().ok_or(Unavailable)?;
         let message = Message::Request(Request::Reconfigure(Box::new(change), reply));
-        queue.send(Tagged { generation: None, message }).await.map_err(|_| Unavailable)?;
+        queue.send(self.tagged(message)).await.map_err(|_| Unavailable)?;
         drop(queue);
         done.await.map_err(|_| Unavailable)
     }
 
-    fn orders(&self, change: &Change) -> Vec<Orders> {
+    fn tagged(&self, message: Message) -> Tagged {
+        Tagged { generation: None, message, awake: self.crew.clock.awake() }
+    }
+
+    fn backend_for(&self, change: &Change) -> Backend {
+        match &change.client {
+            Some(client) => Backend::new(
+                client.clone(),
+                PulseQuery::of(&change.source),
+                self.crew.clock.clone(),
+                self.crew.metrics.clone(),
+            ),
+            None => self.backend.borrow().clone(),
+        }
+    }
+
+    fn orders(&self, change: &Change, backend: &Backend) -> Vec<Orders> {
         let status = self.handle.status();
         let judged = |signal: &SignalName| -> Option<Timestamp> {
             status.signals.iter().find(|status| status.name == *signal)?.judged_through
         };
-        let source = change.client.clone().unwrap_or_else(|| self.client.borrow().clone());
         let order = |polled: &Polled| {
             let assignment = assignment(polled, &change.settings, &change.engine, &change.source);
             let judged_through = judged(&polled.query.signal);
-            Orders { assignment: Assignment { judged_through, ..assignment }, source: source.clone() }
+            Orders { assignment: Assignment { judged_through, ..assignment }, backend: backend.clone() }
         };
         change.signals.iter().map(order).collect()
     }
@@ -280,14 +299,17 @@ mod tests {
                 supervisor: Supervisor::new(),
                 posts: BTreeMap::new(),
             };
+            let client = Prometheus::new(&source()).unwrap();
+            let pulse = PulseQuery::of(&source());
+            let backend = Backend::new(client, pulse, Clock::real(), crew.metrics.clone());
             let mut reconfigurer = Reconfigurer {
                 crew,
                 handle: Handle { status: statuses, source: None, requests: feed.downgrade() },
                 store: Store::open(&crate::store::Settings { path }).await.unwrap(),
-                client: watch::Sender::new(Prometheus::new(&source()).unwrap()),
+                backend: watch::Sender::new(backend.clone()),
                 engine: change(signals).engine,
             };
-            let orders = reconfigurer.orders(&change(signals));
+            let orders = reconfigurer.orders(&change(signals), &backend);
             reconfigurer.crew.follow(orders);
             let (_feed, _status, _generation, _folder) = (feed, status, generation, folder);
             Self { reconfigurer, queue, _feed, _status, _generation, _folder }
@@ -352,7 +374,8 @@ mod tests {
         let ends = bench.reconfigurer.to_end(&after, &BTreeSet::new());
         assert_eq!(ends, [SignalName::new("errors")]);
         let held = bench.reconfigurer.crew.orders_of(&SignalName::new("cpu")).unwrap();
-        let wanted = bench.reconfigurer.orders(&after);
+        let backend = bench.reconfigurer.backend.borrow().clone();
+        let wanted = bench.reconfigurer.orders(&after, &backend);
         assert!(held.are(&wanted[0]), "a threshold is no matter of the poller");
     }
 }

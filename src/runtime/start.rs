@@ -8,8 +8,10 @@ use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
 use super::asker::Asker;
+use super::backend::{Backend, PulseQuery};
 use super::clock::Clock;
 use super::crew::Crew;
+use super::jumping::Awake;
 use super::metrics::Metrics;
 use super::pipeline::{Message, PAST_LIMIT, Pipeline, Tagged, not_ahead};
 use super::poller::{Assignment, Orders};
@@ -99,7 +101,8 @@ pub async fn start(
     write_start(&store, &clock, version, config_hash).await?;
     let metrics = Metrics::new(registry);
     engine.signals.iter().for_each(|(signal, _)| metrics.begun(signal, clock.now()));
-    let backend = Prometheus::new(&source)?;
+    let client = Prometheus::new(&source)?;
+    let backend = Backend::new(client, PulseQuery::of(&source), clock.clone(), metrics.clone());
     let (queue, taken) = mpsc::channel(settings.queue_limit);
     let (generation, generations) = watch::channel(0);
     let requests = queue.downgrade();
@@ -120,28 +123,24 @@ pub async fn start(
     crew.follow(signals.iter().map(|polled| {
         let judged_through = restored.judged_through.get(&polled.query.signal).copied();
         let assignment = assignment(polled, &settings, &engine, &source);
-        Orders { assignment: Assignment { judged_through, ..assignment }, source: backend.clone() }
+        Orders { assignment: Assignment { judged_through, ..assignment }, backend: backend.clone() }
     }));
-    supervisor.spawn("ticks", ticks(clock.clone(), queue.clone(), supervisor.clone()));
+    supervisor.spawn("ticks", ticks(clock.clone(), queue.clone(), supervisor.clone(), clock.awake()));
     let questions = model.map(|(model, cache_for)| {
         let (store, clock, engine) = (store.clone(), clock.clone(), requests.clone());
         start_asker(Asker { model, cache_for, store, clock, engine, supervisor: supervisor.clone() })
     });
 
-    let (client, asked) = watch::channel(backend);
-    let handle = Handle { status: statuses, source: Some(asked), requests: requests.clone() };
-    let reconfigurer = Reconfigurer {
-        crew,
-        handle: handle.clone(),
-        store: store.clone(),
-        client,
-        engine: engine.clone(),
-    };
+    let (backend, asked) = watch::channel(backend);
+    let handle = Handle { status: statuses, source: Some(asked.clone()), requests: requests.clone() };
+    let reconfigurer =
+        Reconfigurer { crew, handle: handle.clone(), store: store.clone(), backend, engine: engine.clone() };
     let pipeline = Pipeline {
         settings: engine,
         first_look: settings.first_look,
         store,
         clock,
+        backend: asked,
         queue: taken,
         questions,
         answers: requests,
@@ -192,16 +191,21 @@ async fn write_start(
     Ok(())
 }
 
-async fn ticks(clock: Clock, queue: mpsc::Sender<Tagged>, supervisor: Supervisor) {
+async fn ticks(clock: Clock, queue: mpsc::Sender<Tagged>, supervisor: Supervisor, awake: Awake) {
     // However fast the clock, real time bounds how often.
     let span = TICK.max(Duration::from_millis(200).mul_f64(clock.speed()));
     let cancelled = supervisor.cancelled();
+    let _awake = awake;
     loop {
         tokio::select! {
             () = clock.sleep(span) => {}
             () = cancelled.cancelled() => return,
         }
         // A full queue brings time forward by itself: each input has its own.
-        let _ = queue.try_send(Tagged { generation: None, message: Message::Input(Input::Tick) });
+        let _ = queue.try_send(Tagged {
+            generation: None,
+            message: Message::Input(Input::Tick),
+            awake: clock.awake(),
+        });
     }
 }

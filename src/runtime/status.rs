@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::backend::Backend;
+use super::jumping::Awake;
 use super::pipeline::{Message, Tagged};
 use super::reconfigure::Reconfigure;
 use crate::detect::{SeriesView, Tally};
 use crate::engine::{Command, Reply};
 use crate::series::SignalName;
-use crate::source::Prometheus;
 use crate::time::Timestamp;
 
 /// How the pipeline stands.
@@ -55,6 +56,10 @@ pub struct PollStatus {
     pub answered_total: u64,
     /// Polls that failed, all their retries included.
     pub failed_total: u64,
+    /// Of these, those since the last answer.
+    pub failures_in_a_row: u64,
+    /// Slots at which the backend was not asked, since it was known to be silent.
+    pub held_total: u64,
     /// Slots that passed while an earlier one was still being worked on.
     pub missed_total: u64,
     /// When the last answer came.
@@ -84,6 +89,10 @@ pub struct SourceStatus {
     pub query_delay: Duration,
     /// Why the newest certificates or keys are not used, where they cannot be.
     pub transport_trouble: Option<String>,
+    /// Since when it answers nobody; `None` while it answers.
+    pub silent_since: Option<Timestamp>,
+    /// Milliseconds by which its clock is ahead of the agent's; 0 where they agree or nothing is known.
+    pub clock_skew_ms: i64,
 }
 
 /// How the model was asked.
@@ -107,7 +116,7 @@ pub struct ModelStatus {
 #[derive(Debug, Clone)]
 pub struct Handle {
     pub(super) status: watch::Receiver<Arc<Status>>,
-    pub(super) source: Option<watch::Receiver<Prometheus>>,
+    pub(super) source: Option<watch::Receiver<Backend>>,
     /// Weak: the engine ends when those who feed it do, not when the last reader goes.
     pub(super) requests: mpsc::WeakSender<Tagged>,
 }
@@ -140,7 +149,9 @@ impl Handle {
 
     /// Where samples come from, as far as it is known; `None` where a recording is replayed.
     pub fn source(&self) -> Option<SourceStatus> {
-        let source = self.source.as_ref()?.borrow();
+        let backend = self.source.as_ref()?.borrow();
+        let source = backend.client();
+        let (silent_since, clock_skew_ms) = (backend.silent_since(), backend.skew_ms());
         let backend = source.backend();
         Some(SourceStatus {
             url: source.name().to_owned(),
@@ -148,6 +159,8 @@ impl Handle {
             query_delay: source.delay(),
             version: backend.and_then(|backend| backend.version),
             transport_trouble: source.transport_trouble(),
+            silent_since,
+            clock_skew_ms,
         })
     }
 
@@ -188,7 +201,9 @@ impl Handle {
         let queue = self.requests.upgrade().ok_or(Unavailable)?;
         let message = Message::Request(request(reply));
         // Not waiting: a reader may not hold up what feeds the engine.
-        queue.try_send(Tagged { generation: None, message }).map_err(|_| Unavailable)?;
+        queue
+            .try_send(Tagged { generation: None, message, awake: Awake::default() })
+            .map_err(|_| Unavailable)?;
         drop(queue);
         answer.await.map_err(|_| Unavailable)
     }

@@ -185,6 +185,11 @@ fn verb(because: &DecodeError) -> &'static str {
 }
 
 impl SourceError {
+    /// Whether the backend said something, if only no.
+    pub(crate) fn was_answered(&self) -> bool {
+        matches!(self, Self::Status { .. } | Self::Decode { .. } | Self::TooLarge { .. })
+    }
+
     /// Whether the same request may well succeed a moment later.
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -236,7 +241,7 @@ impl SourceError {
     }
 
     /// How long the backend wants to be left alone, where it said so.
-    pub(super) fn retry_after(&self) -> Option<Duration> {
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
             _ => None,

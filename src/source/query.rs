@@ -30,6 +30,11 @@ pub struct ServiceLabels(Box<[Box<str>]>);
 const SERVICE_LABELS_MAX: usize = 8;
 
 impl ServiceLabels {
+    /// No label: all series are of one service without a name.
+    pub(crate) fn none() -> Self {
+        Self(Box::default())
+    }
+
     /// The service that these labels name; `None` where one of the labels is missing.
     pub fn service_of(&self, labels: &Labels) -> Option<Service> {
         let values: Option<Vec<&str>> = self.0.iter().map(|name| labels.get(name)).collect();

@@ -26,6 +26,8 @@ pub struct Settings {
     /// How far behind the clock the newest step lies that is asked for, so that late samples do not look like a cliff:
     /// 0 to 1 day.
     pub query_delay: Duration,
+    /// The expression by which the backend's own gaps are seen; empty for none. See `source.pulse` in the config.
+    pub pulse: String,
     /// Requests a second in the long run, over all signals and retries: 1 to 10,000.
     pub requests_per_second: u32,
     /// Requests that may go out at once before `requests_per_second` holds them back: 1 to 10,000.
@@ -136,6 +138,7 @@ impl Settings {
             kind: Some(BackendKind::Prometheus),
             timeout: Duration::from_secs(10),
             query_delay: Duration::ZERO,
+            pulse: String::new(),
             requests_per_second: 1000,
             burst: 1000,
             retries: 0,

@@ -24,12 +24,33 @@ struct Gate {
     turns: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     most_waiting: Arc<AtomicUsize>,
+    /// Requests for more points than this are refused, as by a backend that takes too long for them.
+    points_max: Arc<AtomicUsize>,
+    refused: Arc<AtomicUsize>,
+}
+
+/// The points a series that a range query asks for.
+fn points(form: &[u8]) -> usize {
+    let text = std::str::from_utf8(form).unwrap();
+    let number = |name: &str| -> f64 {
+        let pair = text.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        pair.unwrap().parse().unwrap()
+    };
+    ((number("end") - number("start")) / number("step")) as usize + 1
 }
 
 async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Response {
     if gate.is_down.load(Ordering::SeqCst) {
         return (StatusCode::SERVICE_UNAVAILABLE, "<html>down</html>").into_response();
     }
+    let (head, body) = request.into_parts();
+    let form = axum::body::to_bytes(body, 1 << 16).await.unwrap();
+    if points(&form) > gate.points_max.load(Ordering::SeqCst) {
+        gate.refused.fetch_add(1, Ordering::SeqCst);
+        let refusal = r#"{"status":"error","errorType":"timeout","error":"query timed out"}"#;
+        return (StatusCode::SERVICE_UNAVAILABLE, refusal).into_response();
+    }
+    let request = Request::from_parts(head, form.into());
     let waiting = gate.waiting.fetch_add(1, Ordering::SeqCst) + 1;
     gate.most_waiting.fetch_max(waiting, Ordering::SeqCst);
     gate.turns.acquire().await.unwrap().forget();
@@ -38,7 +59,7 @@ async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Respons
 }
 
 /// An agent that polls one signal each second of a clock that runs ten times as fast.
-async fn agent(turns: usize) -> (App, Gate, Clock, tempfile::TempDir) {
+async fn agent(turns: usize, points_max: usize) -> (App, Gate, Clock, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let clock = Clock::scaled(10.0);
     let time = clock.clone();
@@ -47,6 +68,8 @@ async fn agent(turns: usize) -> (App, Gate, Clock, tempfile::TempDir) {
         turns: Arc::new(Semaphore::new(turns)),
         waiting: Arc::default(),
         most_waiting: Arc::default(),
+        points_max: Arc::new(AtomicUsize::new(points_max)),
+        refused: Arc::default(),
     };
     let router =
         portent_demo_service::router(World::new(31, Schedule::Off), Arc::new(move || time.now().as_millis()))
@@ -84,7 +107,7 @@ async fn pass_time(clock: &Clock, span: Duration) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_backend_gets_one_poll_at_a_time_and_missed_slots_are_counted() {
-    let (app, gate, clock, _folder) = agent(1000).await;
+    let (app, gate, clock, _folder) = agent(1000, usize::MAX).await;
     eventually("it is ready", || async { app.handle.status().is_ready.then_some(()) }).await;
     assert!(gate.turns.forget_permits(usize::MAX) > 0, "turns were left");
     eventually("a poll that waits", || async { (gate.waiting.load(Ordering::SeqCst) > 0).then_some(()) })
@@ -111,7 +134,7 @@ async fn a_slow_backend_gets_one_poll_at_a_time_and_missed_slots_are_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_that_is_down_is_no_loss_of_any_service() {
-    let (app, gate, clock, _folder) = agent(1_000_000).await;
+    let (app, gate, clock, _folder) = agent(1_000_000, usize::MAX).await;
     eventually("it is ready", || async { app.handle.status().is_ready.then_some(()) }).await;
     gate.is_down.store(true, Ordering::SeqCst);
     // Ten times as long as a series may be silent before it is lost.
@@ -135,5 +158,19 @@ async fn a_backend_that_is_down_is_no_loss_of_any_service() {
     let incidents: serde_json::Value =
         reqwest::get(format!("{}/api/v1/incidents", app.url())).await.unwrap().json().await.unwrap();
     assert_eq!(incidents["incidents"], serde_json::json!([]));
+    app.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_that_cannot_answer_much_at_once_is_asked_for_less() {
+    // History is more than an hour of one step a second.
+    let (app, gate, _clock, _folder) = agent(1_000_000, 40).await;
+    eventually("it is ready", || async { app.handle.status().is_ready.then_some(()) }).await;
+    let refused = gate.refused.load(Ordering::SeqCst);
+    assert!((3..=6).contains(&refused), "quarter by quarter, and not again once it is known: {refused}");
+    let status = app.handle.status();
+    let (signal, history) = (&status.signals[0], 5 * 3600);
+    assert!(signal.tally.judged_total > history, "{signal:?}");
+    assert_eq!((signal.tally.lost, signal.tally.repeated_total), (0, 0), "no step twice: {signal:?}");
     app.stop().await.unwrap();
 }

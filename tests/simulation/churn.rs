@@ -16,13 +16,19 @@ const DAYS: u32 = 4;
 const STEPS_PER_CHANGE: usize = 6;
 
 fn engine(signal: &SignalName) -> Engine {
-    let plan =
-        SignalPlan { settings: Settings::default(), kind: Kind::Other, step: STEP, window: Duration::ZERO, series_limit: 1000 };
+    let plan = SignalPlan {
+        settings: Settings::default(),
+        kind: Kind::Other,
+        step: STEP,
+        window: Duration::ZERO,
+        series_limit: 1000,
+    };
     let settings = engine::Settings {
         signals: vec![(signal.clone(), plan)],
         correlate: correlate::Settings::default(),
         incident: incident::Settings::default(),
         questions_per_incident: 0,
+        source_lost_after: Duration::from_secs(180),
     };
     Engine::new(settings, Restored::default(), Timestamp::from_millis(0))
 }
@@ -55,7 +61,8 @@ fn series_that_went_away_are_forgotten_after_a_day_and_each_is_counted() {
         for part in answer.batch.into_parts() {
             engine.step(at, Input::Batch(part));
         }
-        let closed = Input::SlotClosed { signal: signal.clone(), through: at, coverage: Coverage::Whole };
+        let closed =
+            Input::SlotClosed { signal: signal.clone(), from: at, through: at, coverage: Coverage::Whole };
         engine.step(at, closed);
 
         // Series `nth` was last there at the step before the one at which it gave way.

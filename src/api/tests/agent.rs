@@ -124,6 +124,8 @@ async fn the_status_shows_thresholds_polls_model_incidents_and_the_head_of_the_l
     assert!((rows[0]["effective_sigma"].as_f64().unwrap() - 3.0).abs() < 1e-9);
     let polls = &rows[0]["polls"];
     assert_eq!((&polls["answered_total"], &polls["failed_total"]), (&json!(9), &json!(2)));
+    assert_eq!((&polls["failures_in_a_row"], &polls["held_total"]), (&json!(1), &json!(3)));
+    assert_eq!(body["source"], json!(null), "nothing is polled here");
     assert_eq!((&polls["warnings"], &polls["last_took_s"]), (&json!(["partial response"]), &json!(0.25)));
     assert_eq!(rows[1]["polls"]["answered_total"], 0);
 
@@ -243,6 +245,8 @@ pub(super) fn status() -> Status {
     let polls = PollStatus {
         answered_total: 9,
         failed_total: 2,
+        failures_in_a_row: 1,
+        held_total: 3,
         missed_total: 1,
         last_answer_at: Some(at(61)),
         last_error: Some("query \"error_rate\" timed out after 10s".to_owned()),

@@ -71,6 +71,11 @@ pub(in crate::runtime) struct Metrics {
     pub(super) query_seconds: Family<BySignal, Histogram, fn() -> Histogram>,
     pub(super) query_failures: Family<ByFailure, Counter>,
     pub(super) source_info: SourceInfo,
+    pub(super) failures_in_a_row: Family<BySignal, Gauge>,
+    pub(super) held: Family<BySignal, Counter>,
+    pub(super) source_up: Gauge,
+    pub(super) clock_skew: Float,
+    pub(super) pulse_gaps: Counter,
     pub(super) missed: Family<BySignal, Counter>,
     pub(super) last_success: Family<BySignal, Float>,
     pub(super) judged_through: Family<BySignal, Float>,
@@ -115,6 +120,11 @@ impl Metrics {
             query_seconds: Family::new_with_constructor(query_buckets),
             query_failures: Family::default(),
             source_info: SourceInfo::default(),
+            failures_in_a_row: Family::default(),
+            held: Family::default(),
+            source_up: Gauge::default(),
+            clock_skew: Float::default(),
+            pulse_gaps: Counter::default(),
             missed: Family::default(),
             last_success: Family::default(),
             judged_through: Family::default(),
@@ -150,6 +160,7 @@ impl Metrics {
             llm_fallbacks: Family::default(),
         };
         metrics.register_source(registry);
+        metrics.register_backend(registry);
         metrics.register_answers(registry);
         metrics.register_detection(registry);
         metrics.register_incidents(registry);
@@ -201,8 +212,38 @@ impl Metrics {
         );
         to.register(
             "ready",
-            "1 once every signal has had an answer, while the store takes what is written",
+            "1 once every signal has had an answer, while the source is not lost and the store takes what is written",
             self.ready.clone(),
+        );
+    }
+
+    fn register_backend(&self, to: &mut Registry) {
+        to.register(
+            "source_up",
+            "1 while the backend answers; 0 before its first answer and while it answers nobody",
+            self.source_up.clone(),
+        );
+        to.register_family(
+            "source_failures_in_a_row",
+            SIGNAL,
+            "Polls of the signal that failed since its last answer",
+            self.failures_in_a_row.clone(),
+        );
+        to.register_family(
+            "source_polls_held",
+            SIGNAL,
+            "Slots at which the backend was not asked, since it was silent and another signal tried whether it answers again",
+            self.held.clone(),
+        );
+        to.register(
+            "source_clock_skew_seconds",
+            "How far the clock of the backend is ahead of the agent's, by the Date of its answers; 0 within 5 s",
+            self.clock_skew.clone(),
+        );
+        to.register(
+            "source_pulse_gap_steps",
+            "Steps at which the pulse showed that the backend itself took too few samples to judge by",
+            self.pulse_gaps.clone(),
         );
     }
 

@@ -23,10 +23,13 @@ impl Metrics {
         self.last_success.get_or_create(&by(signal)).set(now.as_seconds());
         self.missed.get_or_create(&by(signal)).inc_by(0);
         self.source_degraded.get_or_create(&by(signal)).set(0);
+        self.failures_in_a_row.get_or_create(&by(signal)).set(0);
+        self.held.get_or_create(&by(signal)).inc_by(0);
     }
 
     pub(in crate::runtime) fn answered(&self, signal: &SignalName, news: &PollNews) {
         let label = by(signal);
+        self.failures_in_a_row.get_or_create(&label).set(0);
         self.query_seconds.get_or_create(&label).observe(news.seconds);
         self.not_values.get_or_create(&label).inc_by(news.not_values as u64);
         self.warnings.get_or_create(&label).inc_by(news.warnings.len() as u64);
@@ -38,7 +41,24 @@ impl Metrics {
         self.source_info.tell(backend);
     }
 
-    pub(in crate::runtime) fn failed(&self, signal: &SignalName, kind: &str) {
+    pub(in crate::runtime) fn held(&self, signal: &SignalName) {
+        self.held.get_or_create(&by(signal)).inc();
+    }
+
+    pub(in crate::runtime) fn source_up(&self, is_up: bool) {
+        self.source_up.set(i64::from(is_up));
+    }
+
+    pub(in crate::runtime) fn clock_skew(&self, ms: i64) {
+        self.clock_skew.set(ms as f64 / 1000.0);
+    }
+
+    pub(in crate::runtime) fn pulse_gaps(&self, steps: u64) {
+        self.pulse_gaps.inc_by(steps);
+    }
+
+    pub(in crate::runtime) fn failed(&self, signal: &SignalName, kind: &str, in_a_row: u32) {
+        self.failures_in_a_row.get_or_create(&by(signal)).set(i64::from(in_a_row));
         let label = ByFailure { signal: signal.to_string(), kind: kind.to_owned() };
         self.query_failures.get_or_create(&label).inc();
     }
