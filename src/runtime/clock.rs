@@ -109,6 +109,12 @@ impl Clock {
         }
     }
 
+    /// Waits for a span of real time, however fast this clock goes and whoever is at work.
+    #[expect(clippy::disallowed_methods, reason = "this is the sleep that everything else asks for")]
+    pub(super) async fn pause(&self, span: Duration) {
+        tokio::time::sleep(span).await;
+    }
+
     /// Waits for a span of this clock's time.
     pub async fn sleep(&self, span: Duration) {
         self.sleep_until(self.now().plus(span)).await;

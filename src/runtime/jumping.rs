@@ -57,7 +57,7 @@ impl Jumping {
         for sleeper in state.sleepers.values_mut() {
             sleeper.due = sleeper.due.map(|due| due.min(now));
         }
-        state.jump_if_idle();
+        jump_if_idle(state);
     }
 
     pub(super) fn sleep_until(&self, until: Timestamp) -> Sleep<'_> {
@@ -69,17 +69,27 @@ impl Jumping {
     }
 }
 
+/// Wakes who is due first where nobody is at work, once the lock is given back: waking may run or drop a task here.
+fn jump_if_idle(mut state: MutexGuard<'_, State>) {
+    let waker = state.next_if_idle();
+    drop(state);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
 impl State {
-    fn jump_if_idle(&mut self) {
+    fn next_if_idle(&mut self) -> Option<Waker> {
         if self.awake > 0 {
-            return;
+            return None;
         }
         let next = self.sleepers.iter_mut().filter_map(|(id, sleeper)| Some((sleeper.due?, *id, sleeper)));
-        let Some((due, _, sleeper)) = next.min_by_key(|(due, id, _)| (*due, *id)) else { return };
+        let (due, _, sleeper) = next.min_by_key(|(due, id, _)| (*due, *id))?;
         sleeper.due = None;
-        sleeper.waker.wake_by_ref();
+        let waker = sleeper.waker.clone();
         self.now = self.now.max(due);
         self.awake += 1;
+        Some(waker)
     }
 }
 
@@ -99,7 +109,7 @@ impl Drop for Awake {
         if let Some(clock) = &self.0 {
             let mut state = clock.lock();
             state.awake -= 1;
-            state.jump_if_idle();
+            jump_if_idle(state);
         }
     }
 }
@@ -116,7 +126,8 @@ impl Future for Sleep<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.clock.lock();
+        let clock = self.clock;
+        let mut state = clock.lock();
         if let Some(id) = self.id {
             match state.sleepers.get_mut(&id) {
                 Some(Sleeper { due: Some(_), waker }) => {
@@ -137,9 +148,8 @@ impl Future for Sleep<'_> {
         state.next_id += 1;
         state.sleepers.insert(id, Sleeper { due: Some(self.until), waker: context.waker().clone() });
         state.awake -= 1;
-        state.jump_if_idle();
-        drop(state);
         self.id = Some(id);
+        jump_if_idle(state);
         Poll::Pending
     }
 }

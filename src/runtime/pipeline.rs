@@ -124,6 +124,7 @@ impl Pipeline {
                 waiting.push(next);
             }
             self.metrics.queue_length(self.queue.len() + waiting.len());
+            // For what follows from these messages, until it is shown; a rebuild sleeps by it.
             let _awake = self.clock.awake();
             if let Err(error) = self.turn(&mut working, &mut waiting) {
                 self.rebuild(&mut working, &error);
@@ -273,11 +274,10 @@ impl Pipeline {
             "the store does not take what was decided: {failure}; the engine starts again from what is stored"
         );
         let mut because = failure.to_string();
-        let _awake = self.clock.awake();
         loop {
             self.publish(working, Some(because));
             let restored = self.runtime.block_on(async {
-                self.clock.sleep(REBUILD_AFTER.mul_f64(self.clock.speed())).await;
+                self.clock.pause(REBUILD_AFTER).await;
                 self.store.restore(PAST_LIMIT).await
             });
             match restored {
