@@ -165,12 +165,14 @@ impl Table {
             if let Some(anomaly) = self.runs[row].anomaly {
                 out.push(self.finding(row, anomaly.until, What::Anomalous(anomaly)));
             }
-            self.lost[row] = self.lost[row] || self.has_stopped(row, through);
+            if !self.lost[row] && self.has_stopped(row, through) {
+                self.lost[row] = true;
+                self.note_standing(row);
+            }
             if self.lost[row] {
                 let last_seen = Timestamp::from_millis(self.last_ms[row]);
                 out.push(self.finding(row, through, What::Lost { last_seen }));
             }
-            self.note_standing(row);
         }
     }
 
