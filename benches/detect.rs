@@ -1,14 +1,18 @@
-//! What detection costs: nanoseconds a judged sample, and a tracked series at each slot's end.
+//! What detection costs: nanoseconds of CPU time a judged sample, and a tracked series at each slot's end.
 //!
 //! Every tick brings one sample for each series, in the order of the answer, as polls do: each series' state has left
 //! the caches by the time it is its turn again. A twentieth of the series is anomalous at any time. Making the batches
 //! is not measured.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
-#![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+
+mod measure {
+    pub(crate) mod cpu;
+}
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use measure::cpu::{Stopwatch, median};
 use portent::detect::{Detect, Kind, Settings, SignalPlan};
 use portent::series::{Batch, Labels, SeriesKey, Service, SignalName};
 use portent::time::Timestamp;
@@ -52,24 +56,24 @@ fn measure(series: usize, ticks: i64) -> Cost {
     };
     let mut detect = Detect::new([(signal.clone(), plan)]);
     let keys: Vec<Arc<SeriesKey>> = (0..series).map(|nth| key(&signal, nth)).collect();
-    let (mut judging, mut closing) = (Duration::ZERO, Duration::ZERO);
+    let (mut judging, mut closing) = (0.0, 0.0);
     for tick in 0..WARM_UP_TICKS + ticks {
         let parts = batch(&signal, &keys, tick).into_parts();
-        let begun = Instant::now();
+        let watch = Stopwatch::start();
         for part in &parts {
             detect.judge(part, Timestamp::from_millis(i64::MIN));
         }
-        let judged = Instant::now();
+        let judged = watch.micros();
         let findings = detect.close(&signal, at(tick), Timestamp::from_millis(i64::MIN));
-        let closed = Instant::now();
+        let closed = watch.micros();
         std::hint::black_box(findings);
         if tick >= WARM_UP_TICKS {
-            judging += judged - begun;
+            judging += judged;
             closing += closed - judged;
         }
     }
     let samples = (series as i64 * ticks) as f64;
-    Cost { judge_ns: judging.as_nanos() as f64 / samples, close_ns: closing.as_nanos() as f64 / samples }
+    Cost { judge_ns: judging * 1e3 / samples, close_ns: closing * 1e3 / samples }
 }
 
 fn at(tick: i64) -> Timestamp {
@@ -97,10 +101,4 @@ fn value(nth: u64, tick: u64) -> f64 {
     let noise = (mixed >> 40) as f64 / (1_u64 << 24) as f64;
     let is_anomalous = tick > WARM_UP_TICKS as u64 && (nth + tick / 5).is_multiple_of(20);
     (90.0 + 20.0 * noise) * if is_anomalous { 5.0 } else { 1.0 }
-}
-
-fn median(figures: impl Iterator<Item = f64>) -> f64 {
-    let mut figures: Vec<f64> = figures.collect();
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -119,7 +119,8 @@ impl Life {
             interner: Interner::new(signal.clone(), label, series),
             signal,
             series,
-            now_ms: START_MS,
+            // The first poll is at the start, when nothing has gone yet.
+            now_ms: START_MS - POLL_MS,
             text: String::new(),
             events: 0,
         }

@@ -216,14 +216,16 @@ impl Table {
                 out.push(self.finding(row, anomaly.until, What::Anomalous(anomaly)));
             }
             let was_lost = self.lost[row];
-            self.lost[row] = was_lost || self.has_stopped(row, through);
+            if !was_lost && self.has_stopped(row, through) {
+                self.lost[row] = true;
+                self.note_standing(row);
+            }
             if self.lost[row] {
                 let last_seen = Timestamp::from_millis(self.last_ms[row]);
                 let known_at = self.silent_since(row).plus(self.lost_after()).min(through);
                 let at = if was_lost { through } else { known_at };
                 out.push(self.finding(row, at, What::Lost { last_seen }));
             }
-            self.note_standing(row);
         }
     }
 
@@ -232,6 +234,8 @@ impl Table {
         debug_assert!(plan.keeps_state_of(&self.plan), "a row has room for the baseline of its plan");
         if plan.settings.missing == Missing::Ignore {
             self.lost.fill(false);
+            let rows: Vec<usize> = self.index.rows().collect();
+            rows.into_iter().for_each(|row| self.note_standing(row));
         }
         self.plan = plan;
     }
