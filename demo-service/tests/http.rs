@@ -159,17 +159,33 @@ async fn get_and_post_answer_the_same() {
         assert_eq!(got, posted.text().await.unwrap());
         assert_eq!(
             serde_json::from_str::<Value>(&got).unwrap()["data"]["result"].as_array().unwrap().len(),
-            5
+            6,
+            "five gauges, and whether it is up"
         );
     }
 }
 
 #[tokio::test]
+async fn each_reply_has_the_date_of_the_services_own_clock() {
+    let demo = Demo::start(Schedule::On).await;
+    let date =
+        async || demo.get("/metrics").send().await.unwrap().headers()["date"].to_str().unwrap().to_owned();
+    let first = date().await;
+    demo.advance(3600);
+    let later = date().await;
+    let seconds = |date: &str| {
+        let at = httpdate::parse_http_date(date).unwrap();
+        at.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64
+    };
+    assert_eq!((seconds(&first), seconds(&later)), (START, START + 3600));
+}
+
+#[tokio::test]
 async fn an_unknown_name_is_an_empty_result() {
     let demo = Demo::start(Schedule::On).await;
-    let reply = demo.json("/api/v1/query_range?query=up&start=1&end=2&step=1").await;
+    let reply = demo.json("/api/v1/query_range?query=down&start=1&end=2&step=1").await;
     assert_eq!(reply, json!({ "status": "success", "data": { "resultType": "matrix", "result": [] } }));
-    let reply = demo.json("/api/v1/query?query=up").await;
+    let reply = demo.json("/api/v1/query?query=down").await;
     assert_eq!(reply, json!({ "status": "success", "data": { "resultType": "vector", "result": [] } }));
 }
 
@@ -263,7 +279,7 @@ async fn a_vanished_service_is_gone_from_every_path() {
     let reply = demo.json("/api/v1/query?query=demo_cpu_usage").await;
     assert_eq!(reply["data"]["result"].as_array().unwrap().len(), 4);
     let path = format!(
-        "/api/v1/query_range?query={{service=\"user-service\"}}&start={}&end={}&step=30",
+        "/api/v1/query_range?query={{service=\"user-service\",__name__!=\"up\"}}&start={}&end={}&step=30",
         START - 60,
         START + 180
     );
@@ -276,6 +292,11 @@ async fn a_vanished_service_is_gone_from_every_path() {
             .collect();
         assert_eq!(times, [-60, -30, 120, 150, 180]);
     }
+    let path = format!("/api/v1/query_range?query=sum(up)&start={}&end={}&step=60", START - 60, START + 180);
+    let sum = demo.json(&path).await["data"]["result"].clone();
+    let values: Vec<&str> =
+        sum[0]["values"].as_array().unwrap().iter().map(|point| point[1].as_str().unwrap()).collect();
+    assert_eq!((&sum[0]["metric"], values), (&json!({}), vec!["5", "4", "4", "5", "5"]));
     demo.advance(120);
     assert!(demo.metrics().await.contains("user-service"));
 }

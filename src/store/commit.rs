@@ -196,15 +196,17 @@ impl<'a> Log<'a> {
                 misplaced("it is about an incident")
             }
             (Stream::Incident(_), Event::System(_)) => misplaced("it is about no incident"),
-            (Stream::Incident(id), Event::Incident(incident::Event::Opened { id: opened, .. })) => {
-                match (*opened == id, is_first) {
-                    (false, _) => misplaced("it opens another incident"),
-                    (true, false) => {
-                        Err(StoreError::AlreadyOpened { file: self.file.to_owned(), incident: id })
-                    }
-                    (true, true) => Ok(()),
-                }
-            }
+            (
+                Stream::Incident(id),
+                Event::Incident(
+                    incident::Event::Opened { id: opened, .. }
+                    | incident::Event::SourceOpened { id: opened, .. },
+                ),
+            ) => match (*opened == id, is_first) {
+                (false, _) => misplaced("it opens another incident"),
+                (true, false) => Err(StoreError::AlreadyOpened { file: self.file.to_owned(), incident: id }),
+                (true, true) => Ok(()),
+            },
             (Stream::Incident(id), Event::Diagnosed(diagnosis)) if diagnosis.incident != id => {
                 misplaced("it is about another incident")
             }
