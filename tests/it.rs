@@ -14,6 +14,8 @@
 
 mod it {
     pub(crate) mod backends;
+    pub(crate) mod bad_config_table;
+    pub(crate) mod bad_configs;
     pub(crate) mod command_line;
     pub(crate) mod conventions;
     pub(crate) mod day;
