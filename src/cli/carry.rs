@@ -113,8 +113,12 @@ mod tests {
     fn what_is_carried_over_is_sound() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("portent.toml");
-        std::fs::write(folder.path().join("token"), "t").unwrap();
-        std::fs::write(&file, "[source]\nquery_delay = '7s'\nbearer_token_file = 'token'\n").unwrap();
+        config::write_private(&folder.path().join("token"), "t");
+        std::fs::write(
+            &file,
+            "[source]\nquery_delay = '7s'\nhttp.authorization.credentials_file = 'token'\n",
+        )
+        .unwrap();
         let written = format!("[source]\nurl = 'http://b'\n{}", source_lines(&file).unwrap());
         let config = config::load_text("t", &written, [], &[]).unwrap();
         assert_eq!(config.secret_files()[0].1, folder.path().join("token"));

@@ -128,10 +128,10 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::super::load_text;
+    use super::super::trials::write_private;
     use super::*;
 
-    const TEXT: &str =
-        "[source]\nbearer_token = \"one\"\n[signal.up]\nquery = \"up\"\n[signal.cpu]\nquery = \"cpu\"\n";
+    const TEXT: &str = "[source]\nhttp.authorization.credentials = \"one\"\n[signal.up]\nquery = \"up\"\n[signal.cpu]\nquery = \"cpu\"\n";
 
     fn load(text: &str) -> Config {
         load_text("portent.toml", text, [], &[]).unwrap_or_else(|report| panic!("{report}"))
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn another_secret_is_a_change_of_its_key_though_the_hash_is_the_same() {
-        let changes = check("\"one\"", "\"two\"", &["source.bearer_token"]);
+        let changes = check("\"one\"", "\"two\"", &["source.http.authorization.credentials"]);
         assert_eq!(changes.told.hash_before, changes.told.config_hash);
         assert!(changes.touch("source") && !changes.touch("sour"));
         assert!(!format!("{changes:?}").contains("two"));
@@ -186,11 +186,11 @@ mod tests {
     fn another_content_of_a_followed_file_is_a_change_of_its_key() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("token");
-        let text = format!("[source]\nbearer_token_file = {:?}\n", file.to_string_lossy());
-        std::fs::write(&file, "one").unwrap();
+        let text = format!("[source.http.authorization]\ncredentials_file = {:?}\n", file.to_string_lossy());
+        write_private(&file, "one");
         let before = load(&text);
-        std::fs::write(&file, "two").unwrap();
-        assert_eq!(load(&text).changes_since(&before).keys, ["source.bearer_token_file"]);
+        write_private(&file, "two");
+        assert_eq!(load(&text).changes_since(&before).keys, ["source.http.authorization.credentials_file"]);
     }
 
     #[test]

@@ -26,3 +26,5 @@ pub use self::load::{DEMO, environment, load, load_text};
 pub use self::reference::reference;
 pub use self::report::{Mistake, Origin, Place, Report};
 pub use self::settings::{Config, Signal, SignalDefaults};
+#[cfg(test)]
+pub(crate) use self::trials::write_private;

@@ -11,7 +11,7 @@ use std::path::Path;
 use super::{Config, Report, load_text};
 
 /// Writes a file that only its owner may read.
-fn write_private(path: &Path, text: &str) {
+pub(crate) fn write_private(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
     #[cfg(unix)]
     {

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 
 use super::event::{Event, Stream, SystemEvent};
 use super::holes::Holes;
-use super::input::{Command, Coverage, Effect, Input, Restored};
+use super::input::{Command, Coverage, Effect, Failure, Input, Restored};
 use super::settings::Settings;
 use super::slots::{Slot, Waiting};
 use super::source::Served;
@@ -265,9 +265,18 @@ impl Engine {
         let over: Vec<(IncidentId, incident::Event)> = self
             .open
             .values()
+            .filter(|incident| !self.awaits_samples(incident))
             .filter_map(|incident| Some((incident.id, incident.tick(now, &self.settings.incident)?)))
             .collect();
         self.resolve(now, over, effects);
+    }
+
+    /// Whether the backend does not answer for a signal of an incident: silence is no recovery, and what is still to be
+    /// caught up may hold more of it.
+    fn awaits_samples(&self, incident: &Incident) -> bool {
+        let unanswered = self.polls.unanswered();
+        let fails = |signal| unanswered.get(signal).is_some_and(|polls| polls.failure == Failure::Backend);
+        incident.members.iter().any(|member| fails(&member.key.signal))
     }
 
     /// Takes an incident among the open ones.

@@ -9,7 +9,9 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::history::Past;
 use super::prometheus::Prometheus;
-use super::support::{Agent, Demo, Process, eventually, free_port, has, log_of, now_ms, real_clock};
+use super::support::{
+    Agent, Demo, Process, eventually, free_port, has, log_of, now_ms, real_clock, write_private,
+};
 
 /// Runs the program to its end, beside the servers of the test.
 pub(crate) async fn portent(arguments: &[&str]) -> Output {
@@ -163,8 +165,8 @@ async fn init_shows_who_it_is_and_carries_over_no_secret() {
         .mount(&server)
         .await;
     let (given, written) = (folder.path().join("given.toml"), folder.path().join("written.toml"));
-    std::fs::write(folder.path().join("password"), "hunter2\n").unwrap();
-    let source = "[source]\nurl = 'http://elsewhere'\nheaders = { X-Scope-OrgID = 'team-a' }\n\
+    write_private(&folder.path().join("password"), "hunter2\n");
+    let source = "[source]\nurl = 'http://elsewhere'\n[source.http]\nheaders = { X-Key = 'team-a' }\n\
                   basic_auth = { user = 'me', password_file = 'password' }\n";
     std::fs::write(&given, source).unwrap();
     let url = format!("{}/prom", server.uri());
@@ -175,10 +177,10 @@ async fn init_shows_who_it_is_and_carries_over_no_secret() {
     assert!(text(&first.stderr).contains("none of the 1 metrics"), "{}", text(&first.stderr));
     let config = std::fs::read_to_string(&written).unwrap();
     assert!(
-        config.contains(&format!("url = \"{url}\"")) && config.contains("basic_auth.password_file ="),
+        config.contains(&format!("url = \"{url}\"")) && config.contains("http.basic_auth.password_file ="),
         "{config}"
     );
-    assert!(config.contains("headers.X-Scope-OrgID is left out"), "{config}");
+    assert!(config.contains("headers.X-Key is left out"), "{config}");
     assert!(!config.contains("hunter2") && !config.contains("team-a"), "{config}");
 
     let again = portent(&arguments).await;

@@ -79,6 +79,20 @@ fn an_anomaly_that_opens_and_clears_within_one_slot_is_told_and_resolved() {
 }
 
 #[test]
+fn an_incident_does_not_resolve_while_its_signal_is_not_answered() {
+    let mut story = Story::warm(World::shop([fault("shop", "error_rate", 30..41, 900.0)]));
+    story.play(WARM..46);
+    story.fail(46..100, Failure::Backend);
+    assert!(
+        story.engine.open_incidents().any(|incident| incident.subject.service().is_some()),
+        "silence is no recovery"
+    );
+    story.poll(46..101);
+    story.play(101..140);
+    assert_eq!(story.engine.open_incidents().count(), 0, "what was caught up shows that it is over");
+}
+
+#[test]
 fn a_failed_poll_changes_nothing() {
     let mut story = Story::warm(World::shop([fault("shop", "error_rate", 30..200, 900.0)]));
     story.play(WARM..35);

@@ -144,7 +144,7 @@ fn a_signal_that_is_removed_ends_its_members_without_a_recovery() {
     settings.signals.retain(|(signal, _)| signal.as_str() != "error_rate");
     story.step(40, reload(&settings, &[]));
     story.check(&["reloaded", "ended unwatched"]);
-    story.play(41..60);
+    story.play(40..60);
     story.check(&["reloaded", "ended unwatched", "resolved nothing_left"]);
     assert_eq!(story.engine.tallies().len(), 1);
 }
@@ -261,7 +261,7 @@ fn a_loss_ends_where_series_may_stop_from_now_on_and_stays_where_one_only_waits_
     let mut story = lost();
     let settings = rule(&story, Missing::Ignore);
     story.step(60, reload(&settings, &[]));
-    story.play(61..200);
+    story.play(60..200);
     story.check(&["reloaded", "ended unwatched", "resolved nothing_left"]);
 
     // What was held to be lost stays so until it is there again, however long one waits from now on.
@@ -269,7 +269,7 @@ fn a_loss_ends_where_series_may_stop_from_now_on_and_stays_where_one_only_waits_
         let mut story = lost();
         let settings = rule(&story, Missing::Alert { after: Duration::from_secs(60 * minutes) });
         story.step(60, reload(&settings, &[]));
-        story.play(61..120);
+        story.play(60..120);
         story.check(&["reloaded"]);
     }
 }
@@ -290,7 +290,7 @@ fn a_refused_config_is_written_down_and_changes_nothing() {
     let (hash, because) = ("ab".to_owned(), "no".to_owned());
     story.step(40, Input::ReloadFailed { config_hash: hash, because });
     story.check(&["reload failed"]);
-    story.play(41..50);
+    story.play(40..50);
     story.check(&["reload failed"]);
 }
 
