@@ -46,10 +46,10 @@ mod vocabulary;
 
 pub use self::entrance::{Entrance, EntranceError, Unguarded};
 pub use self::hosts::host_name;
+pub use self::in_force::{CurrentConfig, InForce, Refusal};
 pub use self::keyring::{KeysError, check_keys_file};
 pub use self::keys::{KEYS_MAX, key_name};
 pub use self::metrics::describe_metrics;
-pub use self::in_force::{CurrentConfig, InForce, Refusal};
 pub use self::openapi::openapi;
 pub use self::probes::EncodeMetrics;
 pub use self::router::{Parts, router};

@@ -3,9 +3,9 @@
 mod agent;
 mod diagnosed;
 mod documented;
-mod lifecycle;
 mod encrypted;
 mod guarded;
+mod lifecycle;
 mod listed;
 mod refused;
 mod schema;
