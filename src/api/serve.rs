@@ -64,6 +64,8 @@ pub async fn serve(
             Some(_) = open.join_next() => continue,
             accepted = listener.accept() => accepted,
         };
+        // Those that have ended make room before the next one is judged.
+        while open.try_join_next().is_some() {}
         match accepted {
             Ok(_) if open.len() >= connections_max => drop(metrics.connections_refused.inc()),
             Ok((stream, _)) => {
