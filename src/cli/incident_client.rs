@@ -70,6 +70,9 @@ impl Agent {
             let bytes = std::fs::read(path).with_context(|| format!("--ca-file {}", path.display()))?;
             let authorities = Certificate::from_pem_bundle(&bytes)
                 .with_context(|| format!("--ca-file {} holds no certificate as PEM", path.display()))?;
+            if authorities.is_empty() {
+                bail!("--ca-file {} holds no certificate as PEM", path.display());
+            }
             builder = builder.tls_certs_only(authorities);
         }
         if let Some(path) = &remote.client_cert_file {

@@ -14,7 +14,7 @@ pub(super) const WIDTH: usize = 100;
 /// Columns of a service's name in the list, at most.
 const SERVICE_WIDTH: usize = 40;
 /// Columns that are left for the cause at least, before services are cut.
-const CAUSE_WIDTH: usize = 30;
+const CAUSE_WIDTH: usize = 22;
 /// Between two columns.
 const GAP: &str = "  ";
 /// Fields of an event that are ids of something, which no person reads.
@@ -330,7 +330,7 @@ mod tests {
                 let text = table(&[row(service)], width);
                 let line = text.lines().nth(1).unwrap();
                 let cause = line.chars().filter(|char| matches!(char, 'x' | '…')).count();
-                let columns = shown.min(width - 58 - 30);
+                let columns = shown.min(width - 58 - 22);
                 assert_eq!(line.chars().count(), width, "{text}");
                 let cut_service = usize::from(service.len() > columns);
                 assert_eq!(cause - cut_service, width - 58 - columns, "{text}");
