@@ -15,8 +15,8 @@
 mod it {
     pub(crate) mod backends;
     pub(crate) mod command_line;
-    pub(crate) mod conventions;
     pub(crate) mod deploy;
+    pub(crate) mod conventions;
     pub(crate) mod history;
     pub(crate) mod incidents_cli;
     pub(crate) mod init;
@@ -24,9 +24,9 @@ mod it {
     pub(crate) mod llm;
     pub(crate) mod outage;
     pub(crate) mod prometheus;
-    pub(crate) mod proxy;
     pub(crate) mod reload;
     pub(crate) mod stop;
+    pub(crate) mod proxy;
     pub(crate) mod support;
     pub(crate) mod victoria;
 }

@@ -130,8 +130,13 @@ pub async fn start(
 
     let (client, asked) = watch::channel(backend);
     let handle = Handle { status: statuses, source: Some(asked), requests: requests.clone() };
-    let reconfigurer =
-        Reconfigurer { crew, handle: handle.clone(), store: store.clone(), client, engine: engine.clone() };
+    let reconfigurer = Reconfigurer {
+        crew,
+        handle: handle.clone(),
+        store: store.clone(),
+        client,
+        engine: engine.clone(),
+    };
     let pipeline = Pipeline {
         settings: engine,
         first_look: settings.first_look,

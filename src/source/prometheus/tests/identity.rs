@@ -11,10 +11,8 @@ use crate::source::{Answer, Settings};
 
 const BUILD_INFO: &str = "/api/v1/status/buildinfo";
 
-const PROMETHEUS: &str =
-    r#"{"status":"success","data":{"version":"2.42.0","revision":"r","goVersion":"go1.19.8"}}"#;
-const THANOS: &str =
-    r#"{"status":"success","data":{"version":"0.34.1","revision":"r","goVersion":"go1.21.7"}}"#;
+const PROMETHEUS: &str = r#"{"status":"success","data":{"version":"2.42.0","revision":"r","goVersion":"go1.19.8"}}"#;
+const THANOS: &str = r#"{"status":"success","data":{"version":"0.34.1","revision":"r","goVersion":"go1.21.7"}}"#;
 
 /// What Debian's VictoriaMetrics answers.
 fn victoria() -> ResponseTemplate {
