@@ -22,6 +22,7 @@ mod it {
     pub(crate) mod deploy;
     pub(crate) mod fault_proxy;
     pub(crate) mod history;
+    pub(crate) mod incidents_cli;
     pub(crate) mod init;
     pub(crate) mod kill;
     pub(crate) mod llm;

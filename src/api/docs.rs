@@ -18,7 +18,7 @@ pub(super) const PATHS: [&str; 3] = ["/api/docs", "/api/docs/", "/api/docs/{*ass
 
 /// Everything that the page loads comes from here. Its drawings are in its styles, as `data:`.
 const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Settings;
 use super::keyring::{Keyring, KeysError};
 use super::metrics::Metrics;
+use super::serve::CONNECTIONS_MAX;
 use super::tls::{Certificates, TlsError};
 use crate::telemetry::Registry;
 
@@ -14,6 +15,7 @@ pub struct Entrance {
     pub(super) keyring: Option<Arc<Keyring>>,
     pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) metrics: Metrics,
+    pub(super) connections_max: usize,
 }
 
 /// An API that can't be opened.
@@ -34,8 +36,8 @@ pub enum EntranceError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0} can be reached from other machines and there are no API keys: listen on 127.0.0.1, or make keys with \
-     `portent key new` and set api.keys_file, or set api.allow_without_keys = true where something else \
-     keeps others out"
+     `portent key new` and set api.keys_file, or set api.allow_without_keys = true (--web.allow-without-keys) \
+     where something else keeps others out"
 )]
 pub struct Unguarded(pub std::net::SocketAddr);
 
@@ -67,6 +69,7 @@ impl Entrance {
             keyring: keys.transpose()?.map(Arc::new),
             certificates: tls.transpose()?.map(Arc::new),
             metrics,
+            connections_max: CONNECTIONS_MAX,
         })
     }
 }

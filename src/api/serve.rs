@@ -38,8 +38,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const HEAD: Duration = Duration::from_secs(30);
 /// How long a client may take nothing of an answer.
 const STALLED: Duration = Duration::from_secs(30);
-/// The bytes of a request's head, at most; a last read may double it.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// The bytes of a request's head, at most.
+pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How long it waits when the system has no room for a connection.
 const NO_ROOM: Duration = Duration::from_millis(200);
 
@@ -54,7 +54,7 @@ pub async fn serve(
     entrance: Entrance,
     cancel: CancellationToken,
 ) -> io::Result<()> {
-    let Entrance { certificates, metrics, .. } = entrance;
+    let Entrance { certificates, metrics, connections_max, .. } = entrance;
     let mut open = JoinSet::new();
     loop {
         let count = i64::try_from(open.len()).unwrap_or(i64::MAX);
@@ -64,8 +64,10 @@ pub async fn serve(
             Some(_) = open.join_next() => continue,
             accepted = listener.accept() => accepted,
         };
+        // Those that have ended make room before the next one is judged.
+        while open.try_join_next().is_some() {}
         match accepted {
-            Ok(_) if open.len() >= CONNECTIONS_MAX => drop(metrics.connections_refused.inc()),
+            Ok(_) if open.len() >= connections_max => drop(metrics.connections_refused.inc()),
             Ok((stream, _)) => {
                 let connection = Connection {
                     routes: routes.clone(),
@@ -132,7 +134,9 @@ impl Connection {
             TowerToHyperService::new(router).call(request)
         });
         let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES_MAX);
+        // The buffer alone is no bound: what one read has put into its spare room is parsed however long it is.
+        builder.max_header_size(HEAD_BYTES_MAX).max_buf_size(HEAD_BYTES_MAX);
+        builder.timer(TokioTimer::new()).header_read_timeout(HEAD);
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         tokio::select! {
             _ = connection.as_mut() => return,

@@ -79,6 +79,10 @@ pub(super) struct RunArgs {
     /// Where the API listens (api.listen_address)
     #[arg(long = "web.listen-address", value_name = "ADDRESS")]
     listen_address: Option<String>,
+    /// Listen for other machines without API keys, so that everybody who reaches it may do everything
+    /// (api.allow_without_keys)
+    #[arg(long = "web.allow-without-keys")]
+    allow_without_keys: bool,
     /// The URL under which people reach the API (api.external_url)
     #[arg(long = "web.external-url", value_name = "URL")]
     external_url: Option<String>,
@@ -103,7 +107,10 @@ impl RunArgs {
             ("log.level", "--log.level", &self.log_level),
             ("log.format", "--log.format", &self.log_format),
         ];
-        flags.into_iter().filter_map(|(path, flag, value)| Some(set(path, flag, value.as_deref()?))).collect()
+        let texts =
+            flags.into_iter().filter_map(|(path, flag, value)| Some(set(path, flag, value.as_deref()?)));
+        let switch = ("api.allow_without_keys", "--web.allow-without-keys");
+        texts.chain(self.allow_without_keys.then(|| switch_on(switch.0, switch.1))).collect()
     }
 }
 
@@ -111,6 +118,11 @@ impl RunArgs {
 pub(super) fn set(path: &str, flag: &str, value: &str) -> Override {
     // Always a text, however much it looks like a number.
     Override { path: path.to_owned(), value: format!("{value:?}"), flag: flag.to_owned() }
+}
+
+/// A key of the config, turned on by a flag.
+fn switch_on(path: &str, flag: &str) -> Override {
+    Override { path: path.to_owned(), value: "true".to_owned(), flag: flag.to_owned() }
 }
 
 #[derive(Debug, Args)]
@@ -131,6 +143,9 @@ pub(super) struct DemoArgs {
     /// Where the agent's API listens; a free port unless told otherwise
     #[arg(long = "web.listen-address", default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     pub(super) listen_address: String,
+    /// Listen for other machines, although the demo has no API keys: everybody who reaches it may do everything
+    #[arg(long = "web.allow-without-keys")]
+    pub(super) allow_without_keys: bool,
     /// error, warn, info, debug or trace
     #[arg(long = "log.level", default_value = "warn", value_name = "LEVEL")]
     pub(super) log_level: String,

@@ -1,6 +1,7 @@
 //! `portent incident list` and `portent incident show`, against a running agent.
 
 use std::io::Write as _;
+use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -8,9 +9,12 @@ use serde_json::json;
 
 use super::incident_args::{Form, IncidentCommand, ListArgs};
 use super::incident_client::Agent;
-use super::incident_text::{escaped_json, shown, table};
+use super::incident_text::{WIDTH, escaped_json, shown, table};
 use crate::runtime::Clock;
 use crate::time::{Timestamp, parse_duration, parse_timestamp};
+
+/// A terminal with fewer columns wraps the lines.
+const NARROWEST: usize = 80;
 
 /// Runs one of them.
 pub(super) async fn incident(command: IncidentCommand) -> anyhow::Result<ExitCode> {
@@ -37,7 +41,7 @@ async fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
     let (rows, has_more) = Agent::new(&args.remote)?.incidents(&filters, limit).await?;
     let text = match args.remote.output {
-        Form::Table => table(&rows),
+        Form::Table => table(&rows, width()),
         Form::Json => escaped_json(&json!({ "incidents": rows, "has_more": has_more }))?,
     };
     let code = print(text)?;
@@ -45,6 +49,12 @@ async fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
         writeln!(std::io::stderr(), "portent: there are more than {limit}: give --limit")?;
     }
     Ok(code)
+}
+
+/// Columns of the terminal, where there is one.
+fn width() -> usize {
+    let terminal = terminal_size::terminal_size_of(std::io::stdout().as_fd());
+    terminal.map_or(WIDTH, |(terminal_size::Width(columns), _)| usize::from(columns).max(NARROWEST))
 }
 
 /// A time, or a duration before now.

@@ -70,6 +70,9 @@ impl Agent {
             let bytes = std::fs::read(path).with_context(|| format!("--ca-file {}", path.display()))?;
             let authorities = Certificate::from_pem_bundle(&bytes)
                 .with_context(|| format!("--ca-file {} holds no certificate as PEM", path.display()))?;
+            if authorities.is_empty() {
+                bail!("--ca-file {} holds no certificate as PEM", path.display());
+            }
             builder = builder.tls_certs_only(authorities);
         }
         if let Some(path) = &remote.client_cert_file {
@@ -131,20 +134,13 @@ impl Agent {
             return Ok(id);
         }
         let (rows, has_more) = self.incidents(&[], SEARCHED_MAX).await?;
-        let ids = rows.iter().filter_map(|row| row["id"].as_str());
-        let found: Vec<&str> = ids.filter(|other| other.starts_with(&id)).collect();
+        let found = rows.iter().filter_map(|row| row["id"].as_str()).filter(|other| other.starts_with(&id));
+        let found: Vec<&str> = found.collect();
         match found.as_slice() {
-            [one] => Ok((*one).to_owned()),
             [] if has_more => {
                 bail!("none of the newest {SEARCHED_MAX} incidents begins with {id}: give the whole id")
             }
-            [] => bail!(
-                "no incident has an id that begins with {id}; `portent incident list --status all` shows all"
-            ),
-            several => {
-                let shown: Vec<&str> = several.iter().copied().take(5).collect();
-                bail!("{} incidents begin with {id}: {}: give more digits", several.len(), shown.join(", "))
-            }
+            found => only(found, &id),
         }
     }
 
@@ -238,5 +234,33 @@ impl Agent {
                 self.base
             ),
         }
+    }
+}
+
+/// The one id that was found to begin like this.
+fn only(found: &[&str], start: &str) -> anyhow::Result<String> {
+    match found {
+        [one] => Ok((*one).to_owned()),
+        [] => bail!(
+            "no incident has an id that begins with {start}; `portent incident list --status all` shows all"
+        ),
+        several => {
+            let shown: Vec<String> = several.iter().take(5).map(|id| plain(id)).collect();
+            bail!("{} incidents begin with {start}: {}: give more digits", several.len(), shown.join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_several_begin_like_is_not_guessed() {
+        assert_eq!(only(&["abcd1"], "abcd").unwrap(), "abcd1");
+        let error = only(&["abcd1", "abcd2"], "abcd").unwrap_err().to_string();
+        assert_eq!(error, "2 incidents begin with abcd: abcd1, abcd2: give more digits");
+        let error = only(&["abcd1"; 9], "abcd").unwrap_err().to_string();
+        assert!(error.starts_with("9 incidents") && error.matches("abcd1").count() == 5, "{error}");
     }
 }

@@ -2,11 +2,21 @@
 //! turn the direction of writing.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde_json::Value;
 
-/// Columns of a line.
-const WIDTH: usize = 100;
+use crate::diagnose::short;
+use crate::time::format_duration;
+
+/// Columns of a line where nothing says how many there are.
+pub(super) const WIDTH: usize = 100;
+/// Columns of a service's name in the list, at most.
+const SERVICE_WIDTH: usize = 40;
+/// Columns that are left for the cause at least, before services are cut.
+const CAUSE_WIDTH: usize = 22;
+/// Between two columns.
+const GAP: &str = "  ";
 /// Fields of an event that are ids of something, which no person reads.
 const IDS: [&str; 4] = ["id", "incident", "fingerprint", "series"];
 
@@ -48,35 +58,43 @@ fn is_hidden(char: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Incidents, one a line.
-pub(super) fn table(rows: &[Value]) -> String {
+/// Incidents, one a line of at most `width` columns. The service has the columns that its names need, the cause the rest.
+pub(super) fn table(rows: &[Value], width: usize) -> String {
     if rows.is_empty() {
         return "no incidents\n".to_owned();
     }
-    let mut text = row(["ID", "SEV", "STATUS", "OPENED (UTC)", "SERVICE", "LIKELY CAUSE OR SIGNALS"]);
-    for incident in rows {
-        let cause = incident["top_hypothesis"]["title"].as_str().map(plain);
-        let opened = time(&incident["opened_at"]).replace('T', " ");
-        let opened: String = opened.chars().take(16).collect();
-        text.push_str(&row([
-            &word(&incident["id"]),
-            &word(&incident["severity"]),
-            &word(&incident["status"]),
-            &opened,
-            &word(&incident["service"]),
-            &cause.unwrap_or_else(|| words(&incident["signals"])),
-        ]));
+    let head =
+        ["ID", "SEV", "STATUS", "OPENED (UTC)", "SERVICE", "LIKELY CAUSE OR SIGNALS"].map(str::to_owned);
+    let lines: Vec<_> = std::iter::once(head).chain(rows.iter().map(cells)).collect();
+    let mut columns = [0; 6];
+    for line in &lines {
+        for (column, cell) in columns.iter_mut().zip(line) {
+            *column = cell.chars().count().max(*column);
+        }
+    }
+    let [id, severity, status, opened, service, _] = &mut columns;
+    let before = *id + *severity + *status + *opened + 5 * GAP.len();
+    *service = (*service).min(width.saturating_sub(before + CAUSE_WIDTH).clamp(8, SERVICE_WIDTH));
+    let mut text = String::new();
+    for line in lines {
+        let cells =
+            line.iter().zip(columns).map(|(cell, columns)| format!("{:<columns$}", cut(cell, columns)));
+        text.push_str(&cut(cells.collect::<Vec<_>>().join(GAP).trim_end(), width));
+        text.push('\n');
     }
     text
 }
 
-fn row(cells: [&str; 6]) -> String {
-    let [id, severity, status, opened, service, cause] = cells;
-    let line = format!(
-        "{id:<20}  {severity:<3}  {status:<9}  {opened:<16}  {service:<20}  {cause}",
-        service = cut(service, 20),
-    );
-    cut(line.trim_end(), WIDTH) + "\n"
+fn cells(incident: &Value) -> [String; 6] {
+    let opened = time(&incident["opened_at"]).replace('T', " ");
+    [
+        word(&incident["id"]),
+        word(&incident["severity"]),
+        word(&incident["status"]),
+        opened.chars().take(16).collect(),
+        word(&incident["service"]),
+        incident["top_hypothesis"]["title"].as_str().map_or_else(|| words(&incident["signals"]), plain),
+    ]
 }
 
 /// An incident in full.
@@ -96,10 +114,10 @@ pub(super) fn shown(value: &Value) -> String {
     );
     if let Some(because) = incident["resolved_because"].as_str() {
         let resolved = format!(
-            "resolved {} ({}) after {} s",
+            "resolved {} ({}) after {}",
             time(&incident["resolved_at"]),
             plain(because).replace('_', " "),
-            number(&incident["lasted_s"])
+            span(&incident["lasted_s"])
         );
         put(&mut text, "  ", &resolved);
     }
@@ -263,28 +281,17 @@ fn time(value: &Value) -> String {
     }
 }
 
+/// A small count as it is, another number shortened as in a diagnosis.
 fn number(value: &Value) -> String {
-    value.as_f64().map_or_else(|| "-".to_owned(), short)
+    match value.as_i64() {
+        Some(count @ -9_999..=9_999) => count.to_string(),
+        Some(_) | None => value.as_f64().map_or_else(|| "-".to_owned(), short),
+    }
 }
 
-/// Four significant digits.
-fn short(number: f64) -> String {
-    let magnitude = number.abs();
-    if number == 0.0 || (0.001..1e9).contains(&magnitude) {
-        let digits = if magnitude >= 1000.0 {
-            0
-        } else if magnitude >= 10.0 {
-            1
-        } else {
-            3
-        };
-        let text = format!("{number:.digits$}");
-        return match text.contains('.') {
-            true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-            false => text,
-        };
-    }
-    format!("{number:.3e}")
+fn span(seconds: &Value) -> String {
+    let span = seconds.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds.round()).ok());
+    span.map_or_else(|| "-".to_owned(), format_duration)
 }
 
 #[cfg(test)]
@@ -304,16 +311,30 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_short() {
-        for (number, text) in [
-            (0.0, "0"),
-            (0.5, "0.5"),
-            (18.04, "18"),
-            (2048.7, "2049"),
-            (0.000_012, "1.200e-5"),
-            (-3.25, "-3.25"),
-        ] {
-            assert_eq!(short(number), text);
+    fn numbers_are_as_in_a_diagnosis_and_counts_as_they_are() {
+        let numbers = json!([1, 9999, 15_360, 536_870_912.0, 18.04, 0.000_012, -3.25, null]);
+        let texts: Vec<_> = list(&numbers).iter().map(number).collect();
+        assert_eq!(texts, ["1", "9999", "15.4k", "537M", "18.0", "1.20e-5", "-3.25", "-"]);
+        assert_eq!([json!(200.4), json!(-1.0), json!(null)].map(|span_s| span(&span_s)), ["3m20s", "-", "-"]);
+    }
+
+    #[test]
+    fn the_cause_has_the_columns_that_are_left() {
+        let row = |service: &str| {
+            json!({ "id": "0123456789abcdef0123", "severity": "P1", "status": "diagnosed",
+                "opened_at": "2026-01-31T08:00:00.000Z", "service": service,
+                "top_hypothesis": { "title": "x".repeat(300) } })
+        };
+        for (service, shown) in [("a", 7), ("a-name-of-twenty-four-ch", 24), (&*"s".repeat(90), 40)] {
+            for width in [100, 160, 240] {
+                let text = table(&[row(service)], width);
+                let line = text.lines().nth(1).unwrap();
+                let cause = line.chars().filter(|char| matches!(char, 'x' | '…')).count();
+                let columns = shown.min(width - 58 - 22);
+                assert_eq!(line.chars().count(), width, "{text}");
+                let cut_service = usize::from(service.len() > columns);
+                assert_eq!(cause - cut_service, width - 58 - columns, "{text}");
+            }
         }
     }
 
@@ -328,7 +349,7 @@ mod tests {
                     "cited": [{ "id": "a1", "says": name }] },
                 "events": [{ "type": name, "at": name, "body": { "x": name, "y": value } }],
             });
-            for text in [shown(&incident), table(&[incident["incident"].clone()])] {
+            for text in [shown(&incident), table(&[incident["incident"].clone()], WIDTH)] {
                 for line in text.lines().skip(1) {
                     prop_assert!(line.chars().count() <= WIDTH, "{line}");
                 }

@@ -128,6 +128,7 @@ async fn run_demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
         cycles: args.cycles,
         seed: args.seed,
         listen_address: args.listen_address,
+        allow_without_keys: args.allow_without_keys,
         log_level: args.log_level,
     };
     let show = match args.output {

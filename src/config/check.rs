@@ -15,10 +15,13 @@ impl Config {
             false => "off: built-in heuristics explain incidents".to_owned(),
         };
         line(&mut text, "model", &model);
-        line(&mut text, "api", &self.api.listen_address.to_string());
+        line(&mut text, "api", &self.api_in_short());
         line(&mut text, "store", &self.store.path.display().to_string());
         for (key, path) in self.secret_files() {
             line(&mut text, "secret file", &format!("{} ({key})", path.display()));
+        }
+        for (key, path) in self.certificate_files() {
+            line(&mut text, "certificate", &format!("{} ({key})", path.display()));
         }
         line(&mut text, "hash", &self.hash());
         match self.signals.len() {
@@ -30,6 +33,17 @@ impl Config {
         }
         self.signals.iter().for_each(|signal| describe(signal, &mut text));
         text
+    }
+
+    /// Where the API listens, and whom it lets in.
+    fn api_in_short(&self) -> String {
+        let scheme = if self.api.tls.is_some() { "https" } else { "http" };
+        let keys = match (&self.api.keys_file, self.api.allow_without_keys) {
+            (Some(_), _) => "with keys",
+            (None, true) => "without keys, wherever it is reached from",
+            (None, false) => "without keys, from this machine alone",
+        };
+        format!("{scheme}://{}, {keys}", self.api.listen_address)
     }
 }
 

@@ -103,7 +103,8 @@ impl Config {
         self.hash.to_string()
     }
 
-    /// The files that secrets come from, each with the key that names it.
+    /// The files that nobody else may read, each with the key that names it: secrets, private keys, and the hashes of
+    /// the API's keys.
     pub fn secret_files(&self) -> Vec<(String, PathBuf)> {
         let mut secrets: Vec<(String, &Secret)> = Vec::new();
         http_secrets("source.http", &self.source.http, &mut secrets);
@@ -113,7 +114,33 @@ impl Config {
             Secret::Inline(_) => None,
             Secret::File(path) => Some((key, path.clone())),
         };
-        secrets.into_iter().filter_map(file).collect()
+        let client_key = |table: &str, http: &transport::Settings| {
+            let path = http.tls.certificate.as_ref()?.key_file.clone();
+            Some((format!("{table}.tls.key_file"), path))
+        };
+        let keys = self.api.keys_file.iter().map(|path| ("api.keys_file".to_owned(), path.clone()));
+        let tls = self.api.tls.iter().map(|tls| ("api.tls.key_file".to_owned(), tls.key_file.clone()));
+        let secrets = secrets.into_iter().filter_map(file);
+        let client_keys =
+            [client_key("source.http", &self.source.http), client_key("llm.http", &self.llm.http)];
+        secrets.chain(client_keys.into_iter().flatten()).chain(keys).chain(tls).collect()
+    }
+
+    /// The files of certificates that anybody may read, each with the key that names it.
+    pub fn certificate_files(&self) -> Vec<(String, PathBuf)> {
+        let mut files = Vec::new();
+        for (table, http) in [("source.http", &self.source.http), ("llm.http", &self.llm.http)] {
+            let own = http.tls.certificate.as_ref().map(|own| ("cert_file", &own.cert_file));
+            let authorities = http.tls.ca_file.as_ref().map(|path| ("ca_file", path));
+            let of_client = authorities.into_iter().chain(own);
+            files.extend(of_client.map(|(key, path)| (format!("{table}.tls.{key}"), path.clone())));
+        }
+        if let Some(tls) = &self.api.tls {
+            files.push(("api.tls.cert_file".to_owned(), tls.cert_file.clone()));
+            let authorities = tls.client_ca_file.iter();
+            files.extend(authorities.map(|path| ("api.tls.client_ca_file".to_owned(), path.clone())));
+        }
+        files
     }
 }
 

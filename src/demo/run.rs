@@ -31,6 +31,8 @@ pub struct Settings {
     pub seed: u64,
     /// Where the agent's API listens.
     pub listen_address: String,
+    /// Whether other machines may reach it, which has no keys.
+    pub allow_without_keys: bool,
     /// The least severe level that is logged.
     pub log_level: String,
 }
@@ -100,11 +102,17 @@ fn demo_config(settings: &Settings, source: &str, folder: &Path) -> anyhow::Resu
         value: format!("{value:?}"),
         flag: "demo".to_owned(),
     };
+    let allow_without_keys = Override {
+        path: "api.allow_without_keys".to_owned(),
+        value: settings.allow_without_keys.to_string(),
+        flag: "--web.allow-without-keys".to_owned(),
+    };
     let overrides = [
         set("source.url", source),
         set("store.path", &folder.join("demo.db").to_string_lossy()),
         set("api.listen_address", &settings.listen_address),
         set("log.level", &settings.log_level),
+        allow_without_keys,
     ];
     Ok(config::load_text("config/demo.toml", config::DEMO, [], &overrides)?)
 }

@@ -27,3 +27,4 @@ pub use self::gather::{Limits, PastIncident, gather};
 pub use self::heuristics::rank;
 pub use self::prompt::{Prompt, SCHEMA_NAME, prompt, schema};
 pub use self::reply::{Fault, Problem, ReplyError, one_line, parse_reply};
+pub use self::wording::short;

@@ -157,8 +157,8 @@ pub(super) fn enumerate(mut things: Vec<String>) -> String {
     things.join("; ")
 }
 
-/// Three significant digits, with a unit prefix where the number is large.
-pub(super) fn short(value: f64) -> String {
+/// Writes three significant digits, with a unit prefix where the number is large.
+pub fn short(value: f64) -> String {
     // Zero has no sign.
     let value = value + 0.0;
     let size = value.abs();

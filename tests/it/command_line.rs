@@ -124,3 +124,20 @@ fn a_demo_whose_port_is_taken_says_so_and_ends() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains(&address), "{}", text(&output.stderr));
 }
+
+#[test]
+fn the_demo_listens_for_other_machines_where_it_is_told_that_it_may() {
+    let demo = |more: &[&str]| {
+        let mut command = Command::cargo_bin("portent").unwrap();
+        let args = ["demo", "--speed", "1000", "--cycles", "1", "--output", "json"];
+        command.timeout(std::time::Duration::from_secs(120)).args(args);
+        command.args(["--web.listen-address", "0.0.0.0:0"]).args(more).output().unwrap()
+    };
+    let refused = demo(&[]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("--web.allow-without-keys"), "{}", text(&refused.stderr));
+    let let_in = demo(&["--web.allow-without-keys"]);
+    let card: serde_json::Value = serde_json::from_slice(&let_in.stdout)
+        .unwrap_or_else(|_| panic!("no score card: {}", text(&let_in.stderr)));
+    assert_eq!(card["faults"], 5, "{card:#}");
+}

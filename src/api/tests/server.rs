@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::schema::misfit;
+use crate::api::serve::CONNECTIONS_MAX;
 use crate::api::{Entrance, InForce, Parts, Settings, SignalInfo, openapi, router, serve};
 use crate::detect::{self, Kind, SignalPlan};
 use crate::runtime::{Rehearsal, ReloadQueue, Reloads, rehearse};
@@ -67,12 +68,17 @@ impl Server {
     }
 
     pub(super) async fn start_with(settings: Settings) -> Self {
+        Self::start_limited(settings, CONNECTIONS_MAX).await
+    }
+
+    /// Starts one that takes only so many connections at once.
+    pub(super) async fn start_limited(settings: Settings, connections_max: usize) -> Self {
         let (handle, pipeline) = rehearse(REQUESTS_MAX);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("portent.db");
         let store = Store::open(&store::Settings { path }).await.unwrap();
         let registry = &mut Registry::new();
-        let entrance = Entrance::open(&settings, registry).unwrap();
+        let entrance = Entrance { connections_max, ..Entrance::open(&settings, registry).unwrap() };
         let registry = Arc::new(std::mem::take(registry));
         let (reloads, reload_queue) = Reloads::channel();
         let (config, shown) = watch::channel(Arc::new(InForce {
