@@ -23,10 +23,21 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // A closed pipe is no place to complain into.
-            let _ = writeln!(std::io::stderr(), "portent: {error:#}");
+            let _ = writeln!(std::io::stderr(), "portent: {}", told(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error with its causes, without those that an outer one has told already.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
+        }
+    }
+    text
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {

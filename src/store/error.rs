@@ -30,6 +30,12 @@ pub enum StoreError {
         /// The process that has it, where its lock file says so.
         holder: Option<u32>,
     },
+    /// The place is a folder.
+    #[error("store {} is a folder: set store.path to a file in it, such as portent.db", file.display())]
+    Folder {
+        /// The folder.
+        file: PathBuf,
+    },
     /// The file is something else.
     #[error("{} is no store of this program; give another path, or move the file away", file.display())]
     NotAStore {
@@ -140,6 +146,7 @@ impl StoreError {
             Self::Database { source, .. } => matches!(primary_code(source), Some(BUSY | LOCKED | IO | FULL)),
             Self::InUse { .. }
             | Self::Place { .. }
+            | Self::Folder { .. }
             | Self::NotAStore { .. }
             | Self::NewerSchema { .. }
             | Self::ForeignSchema { .. }

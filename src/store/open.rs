@@ -61,6 +61,9 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let unmade = |source| StoreError::Place { file: settings.path.clone(), doing: "made", source };
         let file = settle(&settings.path).map_err(unmade)?;
+        if file.is_dir() {
+            return Err(StoreError::Folder { file });
+        }
         let lock = Lock::take(&file)?;
         make(&file).map_err(unmade)?;
 

@@ -12,6 +12,9 @@ use assert_cmd::Command;
 
 use super::bad_config_table::{CHECKED, RUN};
 
+const KEY_WITHOUT_SCOPES: &str =
+    "[[key]]\nname = 'ci'\nsha256 = '0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef'\n";
+
 /// A folder with everything that a row may point to. `$DIR` in a row stands for it.
 fn prepared() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -21,7 +24,7 @@ fn prepared() -> tempfile::TempDir {
         ("empty-secret", "\n", 0o600),
         ("no.pem", "this is no certificate\n", 0o600),
         ("open.pem", "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n", 0o644),
-        ("keys-without-scopes.toml", "[[key]]\nname = 'ci'\nsha256 = 'abc'\n", 0o600),
+        ("keys-without-scopes.toml", KEY_WITHOUT_SCOPES, 0o600),
         ("keys-open.toml", "", 0o644),
         ("no-database", "this is no database, and it is longer than the header of one would be", 0o600),
     ] {

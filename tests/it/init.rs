@@ -127,7 +127,7 @@ async fn a_live_check_refuses_what_is_above_the_limits_and_warns_of_what_gives_n
     let tracked = format!("{errors}\ntracked_series = 3");
     let (code, refusals, ..) = check("", &tracked).await;
     assert!(code == Some(1) && refusals.contains("5 series are more than tracked_series of 3"), "{refusals}");
-    let (code, refusals, ..) = check("", "[signal.errors]\nquery = \"sum(demo_error_rate)\"").await;
+    let (code, refusals, ..) = check("", "[signal.errors]\nquery = \"avg(demo_error_rate)\"").await;
     assert!(code == Some(1) && refusals.contains("plain selectors only"), "{refusals}");
 
     let (code, _, warnings, _) = check("", "[signal.errors]\nquery = \"nothing_here\"").await;

@@ -41,7 +41,7 @@ async fn busy(folder: &std::path::Path) -> (Agent, Demo, String, String) {
 fn begin(agent: &Agent, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(agent.url.trim_start_matches("http://")).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    write!(stream, "POST {path} HTTP/1.1\r\nHost: agent\r\nContent-Length: 0\r\n").unwrap();
+    write!(stream, "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n").unwrap();
     stream
 }
 
