@@ -79,6 +79,15 @@ pub fn expose(secret: &SecretString) -> &str {
     secret.expose_secret()
 }
 
+/// A text without the secrets, for the case that whoever got them repeats them. What is shorter than four characters
+/// stays: it would be struck out of words.
+pub fn strike(text: &str, secrets: &[SecretString]) -> String {
+    let mut secrets: Vec<&str> = secrets.iter().map(expose).filter(|secret| secret.len() >= 4).collect();
+    // One may hold another.
+    secrets.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets.into_iter().fold(text.to_owned(), |text, secret| text.replace(secret, "[secret]"))
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -124,6 +133,13 @@ mod tests {
         let secret = Secret::inline("hunter2");
         assert!(!format!("{secret:?}").contains("hunter2"));
         assert!(!format!("{:?}", secret.read()).contains("hunter2"));
+    }
+
+    #[test]
+    fn secrets_are_struck_out_of_a_text_the_longest_first() {
+        let secrets = ["abc", "hunter2", "hunter2 and more"].map(SecretString::from);
+        let struck = strike("abc: hunter2, hunter2 and more", &secrets);
+        assert_eq!(struck, "abc: [secret], [secret]");
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Trial {
     pub samples: usize,
     /// The bytes of the answers.
     pub bytes: usize,
+    /// The bytes of the largest of them.
+    pub bytes_largest: usize,
     /// The time from asking to the decoded answer.
     pub seconds: f64,
     /// Series left out because they lack the service label.

@@ -38,6 +38,11 @@ impl Asked {
         Arc::new(Self { source, what: What::Query { promql, signal: query.signal.clone() } })
     }
 
+    #[cfg(test)]
+    pub(crate) fn for_test() -> Arc<Self> {
+        Self::build_info("http://host".into())
+    }
+
     pub(super) fn build_info(source: Arc<str>) -> Arc<Self> {
         Arc::new(Self { source, what: What::BuildInfo })
     }
@@ -219,7 +224,10 @@ impl SourceError {
         }
     }
 
-    /// A word for a metric's label: `connect`, `timeout`, `status`, `decode`, `limit` or `config`.
+    /// Each word that [`Self::kind`] gives.
+    pub(crate) const KINDS: [&str; 6] = ["connect", "timeout", "status", "decode", "limit", "config"];
+
+    /// A word for a metric's label; one of [`Self::KINDS`].
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Connect { .. } | Self::Worker { .. } => "connect",

@@ -18,8 +18,12 @@ pub(super) fn headers(
         Authorization::None => {}
         Authorization::Basic { user, password } => {
             let password = password.read()?;
-            headers.insert(AUTHORIZATION, basic(http, user, &password)?);
+            let value = basic(http, user, &password)?;
+            // As it is sent, nobody would know the password in it.
+            let encoded = value.to_str().ok().and_then(|value| value.strip_prefix("Basic "));
+            secrets.extend(encoded.map(SecretString::from));
             secrets.push(password);
+            headers.insert(AUTHORIZATION, value);
         }
         Authorization::Scheme { scheme, credentials } => {
             let (value, secret) = value("authorization", &format!("{scheme} "), credentials)?;

@@ -142,6 +142,7 @@ async fn check_init(folder: &std::path::Path, url: &str) {
     let checked = portent(&["check", "config", &file, "--live", "--output", "json"]).await;
     let report: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
     assert!(checked.status.success() && report["live"]["passes"] == true, "{report:#}");
+    assert!(report["live"]["pulse"]["promql"] == "sum(up)", "{report:#}");
     for signal in report["live"]["signals"].as_array().unwrap() {
         let is_sound = signal["series"].as_u64() > Some(0) && signal["series_without_service"] == 0;
         assert!(is_sound && signal["bytes"].as_u64() > Some(0), "{signal:#}");

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::story::{Story, WARM, World, answered_at, at, fault};
-use crate::engine::{Coverage, Input, Restored};
+use super::story::{Story, WARM, World, answered_at, at, fault, happenings};
+use crate::engine::{Coverage, Event, Failure, Input, Restored, SystemEvent};
 use crate::incident::Phase;
 
 const DAY: i64 = 86_400 / super::story::STEP_S;
@@ -162,4 +162,45 @@ fn after_a_start_a_diagnosis_waits_for_every_signal_but_not_for_long() {
     assert_eq!(one(34..35), "captured 1");
     assert_eq!(one(35..36), "diagnosed 1");
     assert!(answered_at(35).since(answered_at(33)).as_secs() >= 30);
+}
+
+#[test]
+fn a_restart_while_the_backend_is_lost_opens_no_second_incident_and_ends_the_first() {
+    for cut in 31..70 {
+        let mut first = Story::warm(World::shop([]));
+        first.fail(30..cut, Failure::Backend);
+        let mut second = first.restart();
+        second.fail(cut..100, Failure::Backend);
+        second.poll(0..100);
+        second.play(100..120);
+        let told: Vec<String> = first.told().into_iter().chain(second.told()).collect();
+        let expected = [
+            "opened source error_rate unanswered P1",
+            "joined source latency_p95 unanswered",
+            "ended source error_rate returned",
+            "ended source latency_p95 returned",
+            "resolved recovered",
+        ];
+        assert_eq!(told, expected, "cut at slot {cut}");
+    }
+}
+
+#[test]
+fn a_restart_amid_steps_without_samples_tells_of_each_of_them_once() {
+    let gone = ["shop", "cart"].map(|service| fault(service, "error_rate", 40..60, None));
+    for cut in 38..63 {
+        let world = World { signals: &["error_rate"], ..World::shop(gone.clone()) };
+        let mut first = Story::warm(world);
+        first.play(WARM..cut);
+        let mut second = first.restart();
+        second.poll(0..cut);
+        second.play(cut..80);
+        let mut told: Vec<i64> = Vec::new();
+        for happening in happenings(&first.effects).chain(happenings(&second.effects)) {
+            if let Event::System(SystemEvent::StepsNotJudged { from, to, .. }) = &happening.event {
+                told.extend((0..200).filter(|slot| (*from..=*to).contains(&at(*slot))));
+            }
+        }
+        assert_eq!(told, (40..60).collect::<Vec<i64>>(), "cut at slot {cut}");
+    }
 }

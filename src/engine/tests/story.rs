@@ -180,7 +180,12 @@ impl Story {
             incidents.into_iter().partition(Incident::is_resolved);
         let judged = self.world.signals.iter().filter_map(|signal| {
             let signal = SignalName::new(signal);
-            Some((signal.clone(), self.engine.judged_through(&signal)?))
+            // The engine is further than what is stored while a hole goes on.
+            let stored = self.effects.iter().rev().find_map(|effect| match effect {
+                Effect::Advance { signal: advanced, through } => (*advanced == signal).then_some(*through),
+                Effect::Record(_) | Effect::Ask { .. } | Effect::Reply(_) => None,
+            });
+            Some((signal.clone(), stored.or_else(|| self.engine.judged_through(&signal))?))
         });
         let past = past.iter().map(|incident| PastIncident {
             incident: incident.id,

@@ -42,6 +42,9 @@ struct Silence {
     since: Timestamp,
     failures: u32,
     next_try: Timestamp,
+    /// From then on the signal that tried last may try again, since no other one came: what it waits for may have its
+    /// next slot in an hour.
+    again_at: Timestamp,
     /// The signal whose request is out to see whether the backend answers again.
     trying: Option<SignalName>,
     /// The signal that tried last: another one tries next, since its own query may be what fails.
@@ -86,12 +89,13 @@ impl Breaker {
     pub(super) fn admit(&mut self, signal: &SignalName, now: Timestamp) -> Admission {
         let is_alone = self.members.len() <= 1;
         let State::Silent(silence) = &mut self.state else { return Admission::Ask };
-        let is_due = now >= silence.next_try && silence.trying.is_none();
-        if is_due && (is_alone || silence.tried != *signal) {
+        let is_another = is_alone || silence.tried != *signal;
+        let until = if is_another { silence.next_try } else { silence.again_at };
+        if now >= until && silence.trying.is_none() {
             silence.trying = Some(signal.clone());
             return Admission::Try;
         }
-        Admission::Held { since: silence.since, until: silence.next_try, because: silence.because.clone() }
+        Admission::Held { since: silence.since, until, because: silence.because.clone() }
     }
 
     /// A request that tried was given up without an outcome.
@@ -122,10 +126,11 @@ impl Breaker {
     ) -> Change {
         let interval = self.members.values().min().copied().unwrap_or_default();
         let was_answered = self.was_answered;
-        let next_try = |failures| {
-            let after = if was_answered { pause } else { pause_at_start };
-            now.plus(at_least(after(interval, failures), retry_after))
+        let pause = |failures| match was_answered {
+            true => pause(interval, failures),
+            false => pause_at_start(interval, failures),
         };
+        let next_try = |failures| now.plus(at_least(pause(failures), retry_after));
         match &mut self.state {
             State::Answering { failing } => {
                 failing.insert(signal.clone());
@@ -137,6 +142,7 @@ impl Breaker {
                     since: now,
                     failures: 1,
                     next_try: next_try(1),
+                    again_at: next_try(1).plus(pause(1)),
                     trying: None,
                     tried: signal.clone(),
                     because: because.to_owned(),
@@ -151,6 +157,7 @@ impl Breaker {
                 }
                 silence.because = because.to_owned();
                 silence.next_try = silence.next_try.max(next_try(silence.failures));
+                silence.again_at = silence.next_try.plus(pause(silence.failures));
                 Change::StillSilent
             }
         }
@@ -244,6 +251,32 @@ mod tests {
         assert_eq!(breaker.failed(&name("a"), at(0), "429", minutes), Change::FellSilent);
         assert!(matches!(breaker.admit(&name("b"), at(299)), Admission::Held { .. }));
         assert_eq!(breaker.admit(&name("b"), at(300)), Admission::Try);
+    }
+
+    #[test]
+    fn a_signal_that_tried_last_tries_again_where_no_other_one_is_due() {
+        let mut breaker = Breaker::default();
+        breaker.join(name("each-15s"), Duration::from_secs(15));
+        breaker.join(name("each-hour"), Duration::from_secs(3600));
+        breaker.answered();
+        let minute = Some(Duration::from_secs(60));
+        assert_eq!(breaker.failed(&name("each-15s"), at(0), "429", minute), Change::FellSilent);
+        // The minute that the backend wanted, and then a pause for another one to come first.
+        for seconds in [15, 30, 45, 60, 74] {
+            let Admission::Held { until, .. } = breaker.admit(&name("each-15s"), at(seconds)) else {
+                panic!("it was let go after {seconds} s");
+            };
+            assert_eq!(until, at(75));
+        }
+        assert_eq!(breaker.admit(&name("each-15s"), at(75)), Admission::Try);
+        assert!(matches!(breaker.admit(&name("each-hour"), at(76)), Admission::Held { .. }), "one is trying");
+        assert_eq!(fail(&mut breaker, "each-15s", 76), Change::StillSilent);
+        // Another one still goes first where it comes.
+        assert!(matches!(breaker.admit(&name("each-15s"), at(106)), Admission::Held { .. }));
+        assert_eq!(breaker.admit(&name("each-hour"), at(106)), Admission::Try);
+        breaker.give_up(&name("each-hour"));
+        assert_eq!(breaker.admit(&name("each-15s"), at(136)), Admission::Try);
+        assert_eq!(breaker.answered(), Change::Answers { since: at(0) });
     }
 
     #[test]

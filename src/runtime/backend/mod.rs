@@ -6,6 +6,7 @@ mod patience;
 mod pulse;
 mod shared;
 mod skew;
+mod standing;
 
 pub(super) use self::failure::{asks_too_much, failure_of};
 pub(super) use self::patience::{at_least, pause, pause_at_start};

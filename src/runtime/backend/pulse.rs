@@ -12,13 +12,16 @@ use crate::time::{Timestamp, millis};
 
 /// So many steps are kept: two days of 15 s.
 const STEPS_MAX: usize = 11_520;
-/// The pulse is compared with its median over this time before, so that a lower level that lasts for half of it is the
-/// new level,
+/// The pulse is compared with its median over this time before,
 const COMPARED: Duration = Duration::from_secs(3600);
 /// of at least so many steps and at most so many.
 const COMPARED_STEPS: (usize, usize) = (20, 240);
 /// Below this share of the median the backend has seen too little to judge by.
 const SHARE: f64 = 0.5;
+/// A pulse that has been below that for so long, and was never away meanwhile, is at its new level: most of a fleet may
+/// have been scaled down or have crashed, and what is left of it is to be judged. It covers the time in which the
+/// targets fall away one after the other, and a usual `lost_after`.
+const FALLS: Duration = Duration::from_secs(300);
 
 /// The pulse at contiguous steps.
 #[derive(Debug)]
@@ -27,13 +30,14 @@ pub(super) struct Pulse {
     first: Timestamp,
     /// From `first` on, a value a step: `None` where the query gave none.
     values: VecDeque<Option<f64>>,
-    was_seen: bool,
+    /// The first step of all that had a value.
+    seen_from: Option<Timestamp>,
 }
 
 impl Pulse {
     pub(super) fn new(step: Duration) -> Self {
         let step = step.max(Duration::from_millis(1));
-        Self { step, first: Timestamp::default(), values: VecDeque::new(), was_seen: false }
+        Self { step, first: Timestamp::default(), values: VecDeque::new(), seen_from: None }
     }
 
     /// The steps to ask for before those of a range can be judged; `None` where they are known. Steps between what is
@@ -67,7 +71,10 @@ impl Pulse {
                 }
             }
         }
-        self.was_seen |= values.iter().any(Option::is_some);
+        if let Some(place) = values.iter().position(Option::is_some) {
+            let at = asked.start().plus(self.step.saturating_mul(u32::try_from(place).unwrap_or(u32::MAX)));
+            self.seen_from = Some(self.seen_from.map_or(at, |seen_from| seen_from.min(at)));
+        }
         match self.last() {
             Some(_) if asked.end() == self.first.minus(self.step) => {
                 values.into_iter().rev().for_each(|value| self.values.push_front(value));
@@ -89,9 +96,6 @@ impl Pulse {
     /// then the backend has no such series, and nothing follows from that.
     pub(super) fn gaps(&self, range: TimeRange) -> Vec<TimeRange> {
         let mut gaps: Vec<TimeRange> = Vec::new();
-        if !self.was_seen {
-            return gaps;
-        }
         let mut at = range.start();
         while at <= range.end() {
             if self.is_gap(at) {
@@ -109,21 +113,30 @@ impl Pulse {
 
     fn is_gap(&self, at: Timestamp) -> bool {
         let Some(place) = self.place(at) else { return false };
-        let (fewest, most) = COMPARED_STEPS;
-        let wanted = (COMPARED.as_millis() / self.step.as_millis()) as usize;
-        let window = wanted.clamp(fewest, most);
-        let before = self.values.range(place.saturating_sub(window)..place).flatten();
-        let mut sorted: Vec<f64> = before.copied().collect();
-        sorted.sort_unstable_by(f64::total_cmp);
-        let Some(median) = sorted.get(sorted.len() / 2) else {
-            // Nothing before it is known: it may be where the backend began.
-            return false;
-        };
-        match self.values.get(place) {
-            Some(Some(value)) => *value < SHARE * median,
-            Some(None) => true,
-            None => false,
+        match self.values.get(place).copied().flatten() {
+            Some(value) => self.level(place).is_some_and(|level| value < SHARE * level),
+            // Before the first value there may have been no backend yet.
+            None => self.seen_from.is_some_and(|seen_from| seen_from < at),
         }
+    }
+
+    /// What the pulse at a step is compared with; `None` where nothing before it is known.
+    fn level(&self, place: usize) -> Option<f64> {
+        let (fewest, most) = COMPARED_STEPS;
+        let usual = median(self.before(place, self.steps_of(COMPARED).clamp(fewest, most)).flatten())?;
+        let falls = self.steps_of(FALLS);
+        let has_settled = place >= falls
+            && self.before(place, falls).all(|value| value.is_some_and(|value| value < SHARE * usual));
+        if has_settled { median(self.before(place, falls).flatten()) } else { Some(usual) }
+    }
+
+    fn before(&self, place: usize, steps: usize) -> impl Iterator<Item = &Option<f64>> {
+        self.values.range(place.saturating_sub(steps)..place)
+    }
+
+    /// How many steps cover a time.
+    fn steps_of(&self, time: Duration) -> usize {
+        usize::try_from(time.as_millis().div_ceil(self.step.as_millis())).unwrap_or(usize::MAX)
     }
 
     fn place(&self, at: Timestamp) -> Option<usize> {
@@ -135,6 +148,12 @@ impl Pulse {
         let steps = u32::try_from(self.values.len().checked_sub(1)?).unwrap_or(u32::MAX);
         Some(self.first.plus(self.step.saturating_mul(steps)))
     }
+}
+
+fn median<'v>(values: impl Iterator<Item = &'v f64>) -> Option<f64> {
+    let mut sorted: Vec<f64> = values.copied().collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied()
 }
 
 #[cfg(test)]
@@ -154,7 +173,7 @@ mod tests {
         TimeRange::new(at(from), at(to)).unwrap()
     }
 
-    /// A letter a step from step 0 on: `#` is ten targets, `o` six, `.` two, `_` no value.
+    /// A letter a step from step 0 on: `#` is ten targets, `o` six, `.` two, a digit as many, `_` no value.
     fn answer(from: i64, pulse: &str) -> Batch {
         let mut batch = Batch::new(SignalName::new("pulse"));
         batch.begin_row(Arc::new(SeriesKey::new(
@@ -167,7 +186,10 @@ mod tests {
                 '#' => 10.0,
                 'o' => 6.0,
                 '.' => 2.0,
-                _ => continue,
+                _ => match letter.to_digit(10) {
+                    Some(digit) => f64::from(digit),
+                    None => continue,
+                },
             };
             batch.push(at(step), value);
         }
@@ -204,14 +226,38 @@ mod tests {
     }
 
     #[test]
-    fn a_lower_level_that_lasts_is_the_new_level() {
-        let pulse = "#".repeat(240) + &".".repeat(240);
-        let whole = range(0, 479);
-        let mut known = Pulse::new(STEP);
-        known.learn(whole, &[answer(0, &pulse)]);
+    fn a_lower_level_is_the_new_level_after_five_minutes() {
+        // Scaled down or crashed, from step 240 on.
+        check(&("#".repeat(240) + &".".repeat(480)), &[(240, 259)]);
+        // And up again, and down again.
+        let twice = "#".repeat(240) + &".".repeat(40) + &"#".repeat(40) + &".".repeat(40);
+        check(&twice, &[(240, 259), (320, 339)]);
+    }
+
+    #[test]
+    fn a_new_level_that_falls_in_turn_is_a_gap_again() {
+        // Ten targets, then four, then one: half of the five minutes are enough to be the level of the second fall.
+        check(&("#".repeat(240) + &"4".repeat(100) + &"1".repeat(100)), &[(240, 259), (340, 350)]);
+    }
+
+    #[test]
+    fn a_pulse_that_is_away_is_a_gap_as_long_as_it_is_away() {
+        check(&("#".repeat(300) + &"_".repeat(500)), &[(300, 799)]);
+        // Away in between, it is not at a new level yet.
+        check(&("#".repeat(240) + &".".repeat(15) + "_" + &".".repeat(40)), &[(240, 275)]);
+    }
+
+    #[test]
+    fn at_a_long_step_only_the_fall_itself_is_a_gap() {
+        let mut known = Pulse::new(Duration::from_secs(600));
+        let whole = TimeRange::new(at(0), at(40 * 39)).unwrap();
+        let mut batch = answer(0, "");
+        for step in 0..40 {
+            batch.push(at(step * 40), if step < 30 { 10.0 } else { 2.0 });
+        }
+        known.learn(whole, &[batch]);
         let gaps: Vec<_> = known.gaps(whole).iter().map(|gap| (gap.start(), gap.end())).collect();
-        // Half of the hour that it is compared with.
-        assert_eq!(gaps, [(at(240), at(360))]);
+        assert_eq!(gaps, [(at(30 * 40), at(30 * 40))]);
     }
 
     #[test]

@@ -11,17 +11,16 @@ use super::breaker::{Admission, Breaker, Change};
 use super::failure::failure_of;
 use super::pulse::Pulse;
 use super::skew::{DEAD_BAND_MS, Skew};
+use super::standing::{Blame, LEFT_OUT_FOR, Standing};
 use crate::engine::Failure;
 use crate::runtime::clock::Clock;
 use crate::runtime::metrics::Metrics;
-use crate::series::SignalName;
+use crate::series::{Batch, SignalName};
 use crate::source::{
     self, Answer, Limits, Prometheus, ServiceLabels, SignalQuery, SourceError, TimeRange, chunks,
 };
 use crate::time::{Timestamp, format_duration};
 
-/// A pulse that the backend refuses is not asked for again before so long.
-const REFUSED_FOR: Duration = Duration::from_secs(600);
 /// The name that the pulse has among the signals, in errors and in what the client remembers. No signal can be called so.
 const PULSE: &str = "source.pulse";
 
@@ -68,7 +67,7 @@ struct Known {
 #[derive(Debug, Default)]
 struct Pulses {
     by_step: BTreeMap<Duration, Pulse>,
-    refused_until: Option<Timestamp>,
+    standing: Standing,
 }
 
 /// A place among those who ask; given back when it is dropped.
@@ -112,6 +111,7 @@ impl Backend {
         clock: Clock,
         metrics: Metrics,
     ) -> Self {
+        metrics.pulse_usable(true);
         let (bell, _) = watch::channel(0);
         let (known, pulses) = (Mutex::default(), tokio::sync::Mutex::default());
         Self { shared: Arc::new(Shared { client, clock, metrics, query, known, pulses, bell }) }
@@ -264,49 +264,66 @@ impl Backend {
         Some(served_at.minus(self.shared.client.delay()).align_down(step))
     }
 
-    /// The gaps among the steps of a range, by the pulse.
+    /// The gaps among the steps of a range that a signal was just answered, by the pulse.
     ///
     /// # Errors
-    /// Where the backend does not answer: then these steps cannot be judged either. A pulse that it refuses counts as
-    /// none for a while, and the log says so.
+    /// Where the backend may just have gone away: then these steps cannot be judged yet either. A pulse that it refuses,
+    /// or that goes on failing while signals are answered, counts as none for a while, and the log says so.
     pub(in crate::runtime) async fn gaps(
         &self,
         range: TimeRange,
         step: Duration,
     ) -> Result<Vec<TimeRange>, SourceError> {
-        let promql = &self.shared.query.promql;
+        let signal_answered_at = self.shared.clock.now();
         let mut pulses = self.shared.pulses.lock().await;
-        let now = self.shared.clock.now();
-        if promql.is_empty() || pulses.refused_until.is_some_and(|until| now < until) {
+        let is_left_out = pulses.standing.is_left_out(self.shared.clock.now());
+        if self.shared.query.promql.is_empty() || is_left_out {
             return Ok(Vec::new());
         }
-        let pulse = pulses.by_step.entry(step).or_insert_with(|| Pulse::new(step));
+        let Pulses { by_step, standing } = &mut *pulses;
+        let pulse = by_step.entry(step).or_insert_with(|| Pulse::new(step));
         if let Some(unknown) = pulse.unknown(range) {
             match self.ask_pulse(unknown, step).await {
                 Ok(parts) => {
+                    self.pulse_answered(standing, &parts);
                     pulse.learn(unknown, &parts);
                     let steps: u64 = pulse.gaps(unknown).iter().map(|gap| gap.points(step)).sum();
                     self.shared.metrics.pulse_gaps(steps);
                 }
-                Err(error) if failure_of(&error) == Failure::Query => {
-                    warn!(
-                        "the pulse of the source is refused and left out for {}: {error}",
-                        format_duration(REFUSED_FOR)
-                    );
-                    pulses.refused_until = Some(now.plus(REFUSED_FOR));
-                    return Ok(Vec::new());
-                }
-                Err(error) => return Err(error),
+                Err(error) => return self.pulse_failed(standing, error, signal_answered_at),
             }
         }
         Ok(pulse.gaps(range))
     }
 
-    async fn ask_pulse(
+    fn pulse_answered(&self, standing: &mut Standing, parts: &[Batch]) {
+        let has_value = parts.iter().any(|part| part.sample_count() > 0);
+        self.shared.metrics.pulse_usable(has_value);
+        if standing.answered() {
+            info!("the pulse of the source is answered again");
+        }
+    }
+
+    fn pulse_failed(
         &self,
-        range: TimeRange,
-        step: Duration,
-    ) -> Result<Vec<crate::series::Batch>, SourceError> {
+        standing: &mut Standing,
+        error: SourceError,
+        signal_answered_at: Timestamp,
+    ) -> Result<Vec<TimeRange>, SourceError> {
+        let blame = standing.failed(&error, signal_answered_at, self.shared.clock.now());
+        let Blame::Pulse { is_new } = blame else { return Err(error) };
+        self.shared.metrics.pulse_usable(false);
+        if is_new {
+            warn!(
+                "the pulse of the source is left out, and asked for again each {}, since signals are answered and it \
+                 is not: gaps of the backend are not seen until then; set another source.pulse, or \"\" for none: {error}",
+                format_duration(LEFT_OUT_FOR)
+            );
+        }
+        Ok(Vec::new())
+    }
+
+    async fn ask_pulse(&self, range: TimeRange, step: Duration) -> Result<Vec<Batch>, SourceError> {
         let query = SignalQuery {
             signal: SignalName::new(PULSE),
             promql: self.shared.query.promql.clone(),
@@ -322,5 +339,90 @@ impl Backend {
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.shared.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wiremock::matchers::{any, body_string_contains};
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+
+    use super::*;
+    use crate::telemetry::Registry;
+
+    const STEP: Duration = Duration::from_secs(15);
+
+    /// A backend that answers every query but the pulse, which gets this.
+    struct Bench {
+        backend: Backend,
+        registry: Registry,
+        _server: MockServer,
+    }
+
+    impl Bench {
+        async fn start(pulse: ResponseTemplate) -> Self {
+            let server = MockServer::start().await;
+            let sum_up = body_string_contains("sum%28up%29");
+            Mock::given(sum_up).respond_with(pulse).with_priority(1).mount(&server).await;
+            let nothing = r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#;
+            let answer = ResponseTemplate::new(200).set_body_raw(nothing, "application/json");
+            Mock::given(any()).respond_with(answer).mount(&server).await;
+            let settings = source::Settings {
+                pulse: "sum(up)".to_owned(),
+                retries: 0,
+                timeout: Duration::from_millis(300),
+                kind: Some(source::BackendKind::Prometheus),
+                ..source::Settings::for_test(&server.uri())
+            };
+            let mut registry = Registry::new();
+            let metrics = Metrics::new(&mut registry);
+            let client = Prometheus::new(&settings).unwrap();
+            let backend = Backend::new(client, PulseQuery::of(&settings), Clock::real(), metrics);
+            Self { backend, registry, _server: server }
+        }
+
+        /// A signal's own steps, which must be answered, and then their gaps.
+        async fn poll(&self, step: i64) -> Result<Vec<TimeRange>, SourceError> {
+            let at = Timestamp::from_millis(step * 15_000);
+            let range = TimeRange::new(at, at).unwrap();
+            let query = SignalQuery {
+                signal: SignalName::new("errors"),
+                promql: "errors".to_owned(),
+                step: STEP,
+                service_label: ServiceLabels::none(),
+            };
+            self.backend.range(&query, range).await.unwrap();
+            self.backend.gaps(range, STEP).await
+        }
+
+        #[track_caller]
+        fn check_usable(&self, expected: u8) {
+            let text = self.registry.encode();
+            let line = format!("portent_source_pulse_usable {expected}\n");
+            assert!(text.contains(&line), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pulse_that_only_it_is_forbidden_holds_no_signal_back() {
+        for status in [401, 403, 404] {
+            let bench = Bench::start(ResponseTemplate::new(status)).await;
+            bench.check_usable(1);
+            assert_eq!(bench.poll(1).await, Ok(Vec::new()), "{status}");
+            bench.check_usable(0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pulse_that_goes_on_failing_fails_one_poll_and_no_second() {
+        let slow = ResponseTemplate::new(200).set_delay(Duration::from_secs(30));
+        for answer in [slow, ResponseTemplate::new(500), ResponseTemplate::new(503)] {
+            let bench = Bench::start(answer).await;
+            bench.poll(1).await.unwrap_err();
+            bench.check_usable(1);
+            assert_eq!(bench.poll(1).await, Ok(Vec::new()));
+            bench.check_usable(0);
+            assert_eq!(bench.poll(2).await, Ok(Vec::new()));
+        }
     }
 }

@@ -76,6 +76,7 @@ pub(in crate::runtime) struct Metrics {
     pub(super) source_up: Gauge,
     pub(super) clock_skew: Float,
     pub(super) pulse_gaps: Counter,
+    pub(super) pulse_usable: Gauge,
     pub(super) missed: Family<BySignal, Counter>,
     pub(super) last_success: Family<BySignal, Float>,
     pub(super) judged_through: Family<BySignal, Float>,
@@ -125,6 +126,7 @@ impl Metrics {
             source_up: Gauge::default(),
             clock_skew: Float::default(),
             pulse_gaps: Counter::default(),
+            pulse_usable: Gauge::default(),
             missed: Family::default(),
             last_success: Family::default(),
             judged_through: Family::default(),
@@ -244,6 +246,11 @@ impl Metrics {
             "source_pulse_gap_steps",
             "Steps at which the pulse showed that the backend itself took too few samples to judge by",
             self.pulse_gaps.clone(),
+        );
+        to.register(
+            "source_pulse_usable",
+            "1 where the last answer to the pulse had a value, and before the first; 0 where it had none, or is left out since it fails while signals are answered",
+            self.pulse_usable.clone(),
         );
     }
 

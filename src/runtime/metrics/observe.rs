@@ -12,7 +12,7 @@ use crate::incident;
 use crate::runtime::pipeline::PollNews;
 use crate::runtime::status::ModelStatus;
 use crate::series::SignalName;
-use crate::source::Backend;
+use crate::source::{Backend, SourceError};
 use crate::time::Timestamp;
 
 impl Metrics {
@@ -57,6 +57,10 @@ impl Metrics {
         self.pulse_gaps.inc_by(steps);
     }
 
+    pub(in crate::runtime) fn pulse_usable(&self, is_usable: bool) {
+        self.pulse_usable.set(i64::from(is_usable));
+    }
+
     pub(in crate::runtime) fn failed(&self, signal: &SignalName, kind: &str, in_a_row: u32) {
         self.failures_in_a_row.get_or_create(&by(signal)).set(i64::from(in_a_row));
         let label = ByFailure { signal: signal.to_string(), kind: kind.to_owned() };
@@ -81,6 +85,7 @@ impl Metrics {
             &self.lost,
             &self.source_degraded,
             &self.without_service,
+            &self.failures_in_a_row,
         ] {
             family.remove(&label);
         }
@@ -90,12 +95,18 @@ impl Metrics {
             &self.warnings,
             &self.judged,
             &self.outside,
+            &self.unsettled,
+            &self.held,
             &self.repeated,
             &self.untracked,
             &self.evicted,
             &self.anomalies,
         ] {
             family.remove(&label);
+        }
+        for kind in SourceError::KINDS {
+            let label = ByFailure { signal: signal.to_string(), kind: kind.to_owned() };
+            self.query_failures.remove(&label);
         }
         told.0.remove(signal);
     }
@@ -219,8 +230,55 @@ pub(in crate::runtime) struct Told(BTreeMap<SignalName, Tally>);
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::telemetry::Registry;
+
+    #[test]
+    fn nothing_stays_of_a_signal_that_is_gone() {
+        let mut registry = Registry::new();
+        let metrics = Metrics::new(&mut registry);
+        let mut told = Told::default();
+        let now = Timestamp::from_millis(1_000);
+        let families = |text: &str, signal: &str| -> BTreeSet<String> {
+            let label = format!("signal=\"{signal}\"");
+            let lines = text.lines().filter(|line| line.contains(&label));
+            lines.filter_map(|line| Some(line.split_once('{')?.0.to_owned())).collect()
+        };
+        for signal in ["stays", "goes"].map(SignalName::new) {
+            metrics.begun(&signal, now);
+            metrics.answered(&signal, &PollNews::default());
+            metrics.held(&signal);
+            metrics.missed(&signal, 1);
+            for kind in SourceError::KINDS {
+                metrics.failed(&signal, kind, 1);
+            }
+            metrics.judged(&signal, now, now);
+            metrics.tell(&signal, Tally::default(), &mut told);
+        }
+        let before = registry.encode();
+        // Each family that the reference lists with this label was begun above.
+        let listed = registry.reference().lines().filter(|line| line.contains("`signal`")).count();
+        assert!(listed > 15, "{}", registry.reference());
+        let begun: BTreeSet<String> = before
+            .lines()
+            .filter(|line| line.contains("signal=\"goes\""))
+            .filter_map(|line| line.split_once('{'))
+            .map(|(name, _)| {
+                ["_bucket", "_sum", "_count"]
+                    .iter()
+                    .fold(name, |name, end| name.strip_suffix(end).unwrap_or(name))
+                    .to_owned()
+            })
+            .collect();
+        assert_eq!(begun.len(), listed, "{begun:?}");
+
+        metrics.forget(&SignalName::new("goes"), &mut told);
+        let after = registry.encode();
+        assert_eq!(families(&after, "goes"), BTreeSet::new());
+        assert_eq!(families(&after, "stays"), families(&before, "stays"));
+    }
 
     #[test]
     fn a_counter_goes_on_when_the_engine_is_rebuilt() {

@@ -5,9 +5,11 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use reqwest::header::{CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
+use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::source::{Asked, SourceError};
+use crate::secret::strike;
+use crate::source::{Answer, Asked, DecodeError, SourceError};
 use crate::time::Timestamp;
 use crate::transport::Transport;
 
@@ -31,21 +33,50 @@ pub(super) struct Body {
     pub(super) bytes: Vec<u8>,
     /// The time on the backend's clock, by its `Date`.
     pub(super) served_at: Option<Timestamp>,
+    /// The secrets that the request carried.
+    pub(super) secrets: Vec<SecretString>,
+}
+
+impl Body {
+    /// What the backend says of itself beside the samples, without the request's secrets.
+    pub(super) fn strike(
+        outcome: Result<Answer, SourceError>,
+        secrets: &[SecretString],
+    ) -> Result<Answer, SourceError> {
+        match outcome {
+            Ok(mut answer) => {
+                for said in answer.warnings.iter_mut().chain(&mut answer.partial) {
+                    *said = strike(said, secrets);
+                }
+                Ok(answer)
+            }
+            Err(SourceError::Decode { asked, because: DecodeError::Refused { error_type, text } }) => {
+                let (error_type, text) = (strike(&error_type, secrets), strike(&text, secrets));
+                Err(SourceError::Decode { asked, because: DecodeError::Refused { error_type, text } })
+            }
+            Err(other) => Err(other),
+        }
+    }
 }
 
 impl Exchange {
-    /// Reads a successful answer's body, which must look like a JSON object.
-    pub(super) async fn body(&self, response: Response) -> Result<Body, SourceError> {
+    /// Reads a successful answer's body, which must look like a JSON object. What is not one is told without the secrets
+    /// that the request carried: a proxy may show what it was sent.
+    pub(super) async fn body(
+        &self,
+        response: Response,
+        secrets: Vec<SecretString>,
+    ) -> Result<Body, SourceError> {
         if !response.status().is_success() {
-            return Err(self.refusal(response).await);
+            return Err(self.refusal(response, &secrets).await);
         }
         let content_type = header(&response, CONTENT_TYPE.as_str()).unwrap_or("no content type").to_owned();
         let served_at = header(&response, DATE.as_str()).and_then(date);
         let bytes = self.read(response).await?;
         match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
-            Some(b'{') => Ok(Body { bytes, served_at }),
+            Some(b'{') => Ok(Body { bytes, served_at, secrets }),
             Some(_) => {
-                let content_type = shown(&content_type);
+                let content_type = shown(&strike(&content_type, &secrets));
                 Err(SourceError::NotJson { asked: Arc::clone(&self.asked), content_type })
             }
             None => Err(SourceError::NotJson {
@@ -73,11 +104,12 @@ impl Exchange {
     }
 
     /// What an unsuccessful answer says.
-    async fn refusal(&self, mut response: Response) -> SourceError {
+    async fn refusal(&self, mut response: Response, secrets: &[SecretString]) -> SourceError {
         let status = response.status();
         let served_at = header(&response, DATE.as_str()).and_then(date);
         let retry_after = header(&response, RETRY_AFTER.as_str()).and_then(|text| pause(text, served_at));
-        let location = header(&response, LOCATION.as_str()).map(without_query);
+        let location =
+            header(&response, LOCATION.as_str()).map(|location| without_query(&strike(location, secrets)));
         let is_text =
             header(&response, CONTENT_TYPE.as_str()).is_none_or(|kind| kind.starts_with("text/plain"));
         let mut body = Vec::new();
@@ -91,7 +123,7 @@ impl Exchange {
         SourceError::Status {
             asked: Arc::clone(&self.asked),
             status: status.as_u16(),
-            because: match (location, refusal_text(&body, is_text)) {
+            because: match (location, refusal_text(&body, is_text, secrets)) {
                 (Some(location), _) => {
                     format!("it redirects to {location}: set source.url to where that leads")
                 }
@@ -139,15 +171,15 @@ struct Refusal {
     error: String,
 }
 
-fn refusal_text(body: &[u8], is_text: bool) -> Option<String> {
+fn refusal_text(body: &[u8], is_text: bool, secrets: &[SecretString]) -> Option<String> {
     if let Ok(refusal) = serde_json::from_slice::<Refusal>(body) {
         let text = match refusal.error_type {
             Some(error_type) => format!("{error_type}: {}", refusal.error),
             None => refusal.error,
         };
-        return Some(shown(&text));
+        return Some(shown(&strike(&text, secrets)));
     }
-    let text = String::from_utf8_lossy(body);
+    let text = strike(&String::from_utf8_lossy(body), secrets);
     let plain = shown(text.trim());
     if is_text && !plain.is_empty() {
         // Mimir's and Cortex' words for it.

@@ -108,9 +108,8 @@ impl Prometheus {
         let once = || self.range_once(&exchange, &form, kind);
         let outcome = with_retries(&self.shared.settings, &asked, once).await;
         self.note(outcome.as_ref().map(drop));
-        let body = outcome?;
-        let served_at = body.served_at;
-        let mut answer = self.decode(asked, query, body.bytes).await?;
+        let Body { bytes, served_at, secrets } = outcome?;
+        let mut answer = Body::strike(self.decode(asked, query, bytes).await, &secrets)?;
         answer.served_at = served_at;
         answer.partial = answer.partial.or_else(|| kind.partial(&answer.warnings));
         Ok(answer)
@@ -136,7 +135,7 @@ impl Prometheus {
                 _ => request.query(form),
             };
             let response = request.send().await;
-            exchange.body(response.map_err(|error| exchange.failure(&error))?).await
+            exchange.body(response.map_err(|error| exchange.failure(&error))?, ready.secrets).await
         };
         let body = with_retries(&self.shared.settings, &asked, once).await?;
         Ok((asked, body.bytes))
@@ -175,7 +174,7 @@ impl Prometheus {
                 None => exchange.broken(),
             }
         })?;
-        exchange.body(response).await
+        exchange.body(response, ready.secrets).await
     }
 
     /// Waits for a turn and reads the secrets.

@@ -191,7 +191,7 @@ impl Prometheus {
         let response = ready.client.get(url).headers(ready.headers).send().await;
         let response = response.map_err(|error| exchange.failure(&error))?;
         let signs_as_victoria = response.headers().contains_key(VICTORIA_HEADER);
-        let body = exchange.body(response).await?.bytes;
+        let body = exchange.body(response, ready.secrets).await?.bytes;
         let answer: BuildInfoAnswer = serde_json::from_slice(&body).map_err(|error| {
             let flaw = Flaw { at: byte_of(&body, &error), because: "no build information is found" };
             SourceError::Decode { asked: Arc::clone(asked), because: DecodeError::Malformed(flaw) }

@@ -152,6 +152,44 @@ async fn secrets_come_from_files_and_are_read_anew() {
 }
 
 #[tokio::test]
+async fn what_a_backend_says_is_told_without_the_secrets_that_it_was_sent() {
+    let basic = || Authorization::Basic { user: "me".to_owned(), password: Secret::inline("open sesame") };
+    // As a proxy shows what it got, in each place where its words go on to a person.
+    let echoes = |said: &str| {
+        let refusal = format!(r#"{{"status":"error","errorType":"bad_data","error":"no: {said}"}}"#);
+        let warning = ONE_SERIES.replacen('{', &format!(r#"{{"warnings":["no: {said}"],"#), 1);
+        [
+            ResponseTemplate::new(403).set_body_string(format!("no: {said}")),
+            json(400, &refusal),
+            json(200, &refusal),
+            ResponseTemplate::new(302).insert_header("location", format!("http://no:/{said}")),
+            ResponseTemplate::new(200).set_body_raw("<html>", &format!("text/no: {said}")),
+            // The end of what is shown of a text may be in the midst of a secret.
+            ResponseTemplate::new(500)
+                .set_body_string(format!("no:{}{said}", "x".repeat(505 - said.len() / 2))),
+            json(200, &warning),
+        ]
+    };
+    let bearer = || bearer(Secret::inline("s3cr3t-t0ken"));
+    for (said, part, authorization) in [
+        ("Bearer s3cr3t-t0ken", "s3cr", bearer()),
+        ("Basic bWU6b3BlbiBzZXNhbWU=", "bWU6", basic()),
+        ("me/open sesame", "open", basic()),
+    ] {
+        for answer in echoes(said) {
+            let server = server(&[answer]).await;
+            let mut settings = Settings::for_test(&server.uri());
+            settings.http.authorization = authorization.clone();
+            let shown = match ask(&settings).await {
+                Ok(answer) => format!("{:?} {:?}", answer.warnings, answer.partial),
+                Err(error) => format!("{error} {error:?}"),
+            };
+            assert!(shown.contains("no:") && !shown.contains(part), "{shown}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_secret_that_cannot_be_had_or_sent_is_named_and_not_shown() {
     let server = server(&[json(200, ONE_SERIES)]).await;
     let mut settings = Settings::for_test(&server.uri());
