@@ -162,6 +162,11 @@ impl Backend {
         self.known().skew.ms()
     }
 
+    /// The same; `None` where no answer has told.
+    pub(in crate::runtime) fn told_skew_ms(&self) -> Option<i64> {
+        self.known().skew.told_ms()
+    }
+
     /// Since when the backend has been silent; `None` while it answers.
     pub(in crate::runtime) fn silent_since(&self) -> Option<Timestamp> {
         self.known().breaker.silent_since()
