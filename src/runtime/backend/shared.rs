@@ -195,7 +195,7 @@ impl Backend {
     /// Takes note that a signal's poll got no answer. Says whether that is the backend's silence, of which the log has
     /// been told, and not this signal's alone.
     pub(in crate::runtime) fn failed(&self, signal: &SignalName, error: &SourceError) -> bool {
-        if failure_of(error) == Failure::Query {
+        if failure_of(error) != Failure::Backend {
             // A refusal is an answer, unless nothing was sent at all.
             if error.was_answered() {
                 let change = self.known().breaker.answered();
