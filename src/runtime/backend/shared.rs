@@ -94,7 +94,11 @@ pub(in crate::runtime) struct Trying(Option<(Backend, SignalName)>);
 impl Drop for Trying {
     fn drop(&mut self) {
         if let Some((backend, signal)) = &self.0 {
-            backend.known().breaker.give_up(signal);
+            let was_open = backend.known().breaker.give_up(signal);
+            if was_open {
+                // It came to no end: another one may try now, and not only at its own next slot.
+                backend.ring();
+            }
         }
     }
 }
@@ -234,6 +238,11 @@ impl Backend {
                 info!(source = name, "source {name} answers again after {silent}");
             }
         }
+        self.ring();
+    }
+
+    /// Makes those who are held back look again.
+    fn ring(&self) {
         self.shared.bell.send_modify(|rung| *rung = rung.wrapping_add(1));
         self.shared.clock.rouse();
     }
