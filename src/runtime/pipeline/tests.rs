@@ -9,7 +9,7 @@ use crate::source::{self, Prometheus, SignalQuery, TimeRange};
 use crate::telemetry::Registry;
 use crate::{correlate, detect, incident, store};
 
-const HERE: Timestamp = Timestamp::from_millis(1_700_000_100_000 - 1_700_000_100_000 % 15_000);
+const HERE: Timestamp = Timestamp::from_millis(1_700_000_100_000);
 const DAY_MS: i64 = 24 * 3_600_000;
 
 fn cpu() -> SignalName {
