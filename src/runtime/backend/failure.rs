@@ -76,7 +76,6 @@ mod tests {
     use crate::series::SignalName;
     use crate::source::{Answer, Prometheus, Settings, SignalQuery, TimeRange};
     use crate::time::Timestamp;
-    use crate::transport::Authorization;
 
     async fn ask(client: &Prometheus) -> Result<Answer, SourceError> {
         let query = SignalQuery {
@@ -130,10 +129,8 @@ mod tests {
     async fn a_secret_that_cannot_be_had_befalls_any_query() {
         let folder = tempfile::tempdir().unwrap();
         let token = folder.path().join("token");
-        let bearer = Secret::File(token.clone());
         let mut settings = Settings::for_test("http://127.0.0.1:9");
-        settings.http.authorization =
-            Authorization::Scheme { scheme: "Bearer".to_owned(), credentials: bearer };
+        settings.http.headers = vec![("x-token".to_owned(), Secret::File(token.clone()))];
         std::fs::write(&token, "first").unwrap();
         let client = Prometheus::new(&settings).unwrap();
         std::fs::remove_file(&token).unwrap();
