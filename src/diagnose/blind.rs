@@ -3,7 +3,7 @@
 //! | term | bits |
 //! | --- | --- |
 //! | `silence` | 3 for a backend of which nothing is answered, 2 for series that stopped |
-//! | `words` | 1.5 where the failures say that there was no connection or no answer in time, that the backend refused, or that what came was no answer |
+//! | `words` | 1.5 where the failures say that there was no secret to ask with, no connection or no answer in time, that the backend refused, or that what came was no answer |
 //! | `gap` | 1.5 where the backend itself had no samples of its targets meanwhile |
 //! | `shape` | -0.5 for targets that are gone, -1 for a backend about which no failure says more |
 
@@ -126,9 +126,15 @@ struct Manner {
     meaning: &'static str,
 }
 
-const MANNERS: [Manner; 3] = [
+const MANNERS: [Manner; 4] = [
     Manner {
-        words: &["got no answer:", "timed out after", "waited for its turn"],
+        words: &["cannot be sent:"],
+        title: "The agent has no secret to ask with",
+        meaning: "The file of a token, a password or a header is missing, empty or unreadable, so nothing was sent. \
+                  Put it back, and look at what rotates it; it is read anew for each request.",
+    },
+    Manner {
+        words: &["got no answer:", "timed out after"],
         title: "The backend can't be reached",
         meaning: "It is down or too slow, or the way to it is cut. Try its URL from where the agent runs, then look at \
                   its process, its load, DNS and firewalls.",

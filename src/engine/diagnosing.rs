@@ -121,7 +121,7 @@ impl Engine {
                 let failing = self.unanswered().map(|(signal, unanswered)| FailingPolls {
                     signal: signal.clone(),
                     since: unanswered.since,
-                    is_refused: unanswered.failure == Failure::Query,
+                    is_refused: unanswered.failure != Failure::Backend,
                     because: unanswered.because.clone(),
                 });
                 let gaps = self.detect.gaps().since(incident.onset());

@@ -84,10 +84,13 @@ pub enum Coverage {
 /// Whose fault a failed poll is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// The backend's or the way to it: no answer, too late, 429 or 5xx, or something that is no answer at all.
+    /// The backend's or the way to it: no answer, too late, 429 or 5xx, something that is no answer at all, or no secret
+    /// to ask it with.
     Backend,
-    /// The query's or the config's: refused, too large, a secret that cannot be read.
+    /// The query's: refused, too large, or one that cannot be asked.
     Query,
+    /// The agent's own: the request had no turn in time, so nobody was asked and nothing is known.
+    Agent,
 }
 
 /// A model's answer that was understood.

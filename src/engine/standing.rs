@@ -69,7 +69,7 @@ impl Polls {
         if failed.len() * 2 > signals { failed } else { BTreeSet::new() }
     }
 
-    /// A poll failed. A query that is at fault itself says nothing against the backend.
+    /// A poll failed. A query that is at fault itself was looked at: the backend is there.
     pub(super) fn failed(&mut self, signal: &SignalName, slot: Timestamp, failure: Failure, because: &str) {
         let because: String = because.chars().take(BECAUSE_CHARS_MAX).collect();
         let before = self.unanswered.get(signal);
@@ -80,6 +80,8 @@ impl Polls {
         self.unanswered.insert(signal.clone(), unanswered);
         match (failure, &mut self.blank) {
             (Failure::Query, blank) => *blank = None,
+            // Nobody was asked.
+            (Failure::Agent, _) => {}
             (Failure::Backend, Some(blank)) => {
                 (blank.since, blank.latest) = (blank.since.min(slot), blank.latest.max(slot));
                 blank.signals.insert(signal.clone());
@@ -125,5 +127,50 @@ impl Polls {
     /// The signals whose last polls failed.
     pub(super) fn unanswered(&self) -> &BTreeMap<SignalName, Unanswered> {
         &self.unanswered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1000)
+    }
+
+    /// Polls of two signals fail each 15 s, in the middle one of them by another fault.
+    #[track_caller]
+    fn check(between: Failure, expected: SourceStanding) {
+        let [cpu, errors] = ["cpu", "errors"].map(SignalName::new);
+        let mut polls = Polls::default();
+        for slot in (0..=180).step_by(15) {
+            let failure = if slot == 90 { between } else { Failure::Backend };
+            polls.failed(&cpu, at(slot), Failure::Backend, "no connection");
+            polls.failed(&errors, at(slot), failure, "something else");
+        }
+        assert_eq!(polls.standing(2, Duration::from_secs(180)), expected);
+        assert!(polls.tell(&errors, Duration::from_secs(180)).is_some(), "it was not answered");
+    }
+
+    #[test]
+    fn a_refusal_shows_that_the_backend_is_there() {
+        check(Failure::Query, SourceStanding::Failing { since: at(105) });
+    }
+
+    #[test]
+    fn a_request_that_had_no_turn_says_nothing_about_the_backend() {
+        check(Failure::Agent, SourceStanding::Lost { since: at(0) });
+    }
+
+    #[test]
+    fn requests_that_had_no_turn_are_no_lost_backend() {
+        let [cpu, errors] = ["cpu", "errors"].map(SignalName::new);
+        let mut polls = Polls::default();
+        for slot in (0..=600).step_by(15) {
+            for signal in [&cpu, &errors] {
+                polls.failed(signal, at(slot), Failure::Agent, "waited for its turn");
+            }
+        }
+        assert_eq!(polls.standing(2, Duration::from_secs(180)), SourceStanding::Answering);
     }
 }

@@ -247,7 +247,7 @@ fn system_event() -> impl Strategy<Value = SystemEvent> {
         config_change().prop_map(SystemEvent::ConfigReloaded),
         (text(), text())
             .prop_map(|(config_hash, because)| SystemEvent::ReloadFailed { config_hash, because }),
-        (signal(), time(), select(vec![Failure::Backend, Failure::Query]), text()).prop_map(
+        (signal(), time(), select(vec![Failure::Backend, Failure::Query, Failure::Agent]), text()).prop_map(
             |(signal, since, failure, because)| SystemEvent::SignalUnanswered {
                 signal,
                 since,

@@ -84,6 +84,7 @@ pub(super) enum CauseWire {
 pub(super) enum FailureWire {
     Backend,
     Query,
+    Agent,
 }
 
 #[derive(Serialize, Deserialize)]

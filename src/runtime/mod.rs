@@ -5,6 +5,7 @@ mod asker;
 mod backend;
 mod clock;
 mod crew;
+mod engine_time;
 mod jumping;
 mod metrics;
 mod pipeline;

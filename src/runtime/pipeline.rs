@@ -11,6 +11,7 @@ use super::announce::announce;
 use super::asker::Question;
 use super::backend::Backend;
 use super::clock::Clock;
+use super::engine_time::{EngineTime, not_ahead};
 use super::jumping::Awake;
 use super::metrics::{Metrics, Told};
 use super::reconfigure::Reconfigure;
@@ -77,6 +78,7 @@ pub(super) struct Pipeline {
     pub(super) first_look: Duration,
     pub(super) store: Store,
     pub(super) clock: Clock,
+    pub(super) time: EngineTime,
     pub(super) backend: watch::Receiver<Backend>,
     pub(super) queue: mpsc::Receiver<Tagged>,
     pub(super) questions: Option<mpsc::Sender<Question>>,
@@ -93,8 +95,6 @@ struct Working {
     polls: BTreeMap<SignalName, PollStatus>,
     model: ModelStatus,
     started_at: Timestamp,
-    /// The latest time that the engine was told: it never goes back, whatever the clocks do.
-    engine_time: Timestamp,
     told: Told,
     /// Questions that found no place: each is answered by that at the next turn.
     refused: Vec<Input>,
@@ -109,7 +109,6 @@ impl Pipeline {
             polls: BTreeMap::new(),
             model: ModelStatus::default(),
             started_at,
-            engine_time: Timestamp::default(),
             told: Told::default(),
             refused: Vec::new(),
         };
@@ -137,12 +136,28 @@ impl Pipeline {
         Tagged { generation: None, message: Message::Input(input), awake: self.clock.awake() }
     }
 
-    /// The time that the engine decides by: the backend's, since that is what samples are stamped with. An agent whose
-    /// clock is ahead would otherwise take what is new for old.
-    fn engine_time(&self, working: &mut Working) -> Timestamp {
-        let now = self.backend.borrow().time_there(self.clock.now());
-        working.engine_time = working.engine_time.max(now);
-        working.engine_time
+    /// The time that the engine decides by.
+    fn engine_time(&mut self) -> Timestamp {
+        let (here, told_ms) = self.clocks();
+        self.time.at(here, told_ms)
+    }
+
+    /// The agent's time, and what is told of the backend's.
+    fn clocks(&mut self) -> (Timestamp, Option<i64>) {
+        let here = self.clock.now();
+        if self.backend.has_changed().unwrap_or(false) {
+            self.time.backend_changed(here);
+        }
+        (here, self.backend.borrow_and_update().told_skew_ms())
+    }
+
+    fn step(&mut self, working: &mut Working, input: Input) -> Vec<Effect> {
+        let (here, told_ms) = self.clocks();
+        let now = match &input {
+            Input::Tick => self.time.at_tick(here, told_ms),
+            _ => Some(self.time.at(here, told_ms)),
+        };
+        now.map(|now| working.engine.step(now, input)).unwrap_or_default()
     }
 
     fn engine(&self, restored: Restored, now: Timestamp) -> Engine {
@@ -160,10 +175,7 @@ impl Pipeline {
                 continue;
             }
             match message {
-                Message::Input(input) => {
-                    let now = self.engine_time(working);
-                    effects.extend(working.engine.step(now, input));
-                }
+                Message::Input(input) => effects.extend(self.step(working, input)),
                 Message::Polled(signal, news) => working.polled(signal, news),
                 Message::Asked(news) => working.asked(news),
                 Message::Request(Request::Command(command, reply)) => {
@@ -173,7 +185,7 @@ impl Pipeline {
                 }
                 Message::Request(Request::Reconfigure(change, reply)) => {
                     let input = Input::Reconfigured(Box::new(change.input.clone()));
-                    effects.extend(working.engine.step(self.clock.now(), input));
+                    effects.extend(self.step(working, input));
                     changes.push((change, reply));
                 }
                 Message::Request(Request::Series(signal, reply)) => {
@@ -224,9 +236,8 @@ impl Pipeline {
         working.polls.retain(|signal, _| stays(signal) && !input.asks_anew.contains(signal));
     }
 
-    fn command(&self, working: &mut Working, command: Command) -> (Vec<Effect>, Reply) {
-        let now = self.engine_time(working);
-        let mut effects = working.engine.step(now, Input::Command(command));
+    fn command(&mut self, working: &mut Working, command: Command) -> (Vec<Effect>, Reply) {
+        let mut effects = self.step(working, Input::Command(command));
         let place = effects.iter().position(|effect| matches!(effect, Effect::Reply(_)));
         let reply = place.map(|place| effects.remove(place));
         match reply {
@@ -269,7 +280,7 @@ impl Pipeline {
     }
 
     /// What could not be written did not happen: the engine is discarded and made anew from the store.
-    fn rebuild(&self, working: &mut Working, failure: &StoreError) {
+    fn rebuild(&mut self, working: &mut Working, failure: &StoreError) {
         error!(
             "the store does not take what was decided: {failure}; the engine starts again from what is stored"
         );
@@ -282,7 +293,8 @@ impl Pipeline {
             });
             match restored {
                 Ok(restored) => {
-                    let now = self.clock.now();
+                    // Steps are stored in the backend's time.
+                    let now = self.engine_time();
                     working.engine = self.engine(not_ahead(restored, now), now);
                     working.polls.clear();
                     self.generation.send_modify(|generation| *generation += 1);
@@ -325,16 +337,6 @@ impl Pipeline {
             model: working.model.clone(),
         }));
     }
-}
-
-/// A step that was judged in the future was judged by a clock that was wrong, or in a demo: believed, it would mute
-/// everything until then.
-pub(super) fn not_ahead(mut restored: Restored, now: Timestamp) -> Restored {
-    for (signal, through) in restored.judged_through.iter_mut().filter(|(_, through)| **through > now) {
-        warn!(%signal, "the store says that {signal} is judged up to {through}, which is still to come; taken as {now}");
-        *through = now;
-    }
-    restored
 }
 
 /// What the effects write down, with the states after them.
@@ -416,15 +418,4 @@ impl Working {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_step_judged_in_the_future_is_not_believed() {
-        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
-        let judged = [("cpu", 50), ("errors", 500)].map(|(signal, s)| (SignalName::new(signal), at(s)));
-        let restored = Restored { judged_through: judged.into(), ..Restored::default() };
-        let through: Vec<Timestamp> = not_ahead(restored, at(100)).judged_through.into_values().collect();
-        assert_eq!(through, [at(50), at(100)]);
-    }
-}
+mod tests;

@@ -95,8 +95,9 @@ struct Turn {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Went {
     Well,
-    /// The backend wants to be left alone for so long, where it said so.
+    /// Whose fault it is; the backend wants to be left alone for so long, where it said so.
     Failed {
+        failure: Failure,
         retry_after: Option<Duration>,
     },
     /// Not asked; somebody looks whether the backend answers again at this time.
@@ -191,7 +192,7 @@ impl Poller {
     fn rest(&self, went: Went, progress: &Progress) -> Duration {
         let interval = self.assignment.interval;
         match went {
-            Went::Failed { retry_after } => {
+            Went::Failed { retry_after, .. } => {
                 at_least(pause(interval, progress.failures), retry_after).saturating_sub(interval)
             }
             Went::Well | Went::Held { .. } => Duration::ZERO,
@@ -204,7 +205,7 @@ impl Poller {
         match went {
             Went::Held { until } => (until > now).then_some(until),
             // Without history nothing is judged: try again soon, not only at the next slot.
-            Went::Failed { retry_after } if progress.seen.is_none() => {
+            Went::Failed { retry_after, .. } if progress.seen.is_none() => {
                 let soon = pause_at_start(self.assignment.interval, progress.failures);
                 Some(now.plus(at_least(soon, retry_after)))
             }
@@ -215,7 +216,9 @@ impl Poller {
     async fn wait(&mut self, until: Timestamp, went: Went) -> Woken {
         let listens = match went {
             Went::Well => false,
-            Went::Failed { .. } => self.feed.backend.silent_since().is_some(),
+            Went::Failed { failure: Failure::Backend, .. } => self.feed.backend.silent_since().is_some(),
+            // Its own fault is none that another one's answer mends; and two of them would wake each other for ever.
+            Went::Failed { failure: Failure::Query | Failure::Agent, .. } => false,
             Went::Held { .. } => true,
         };
         tokio::select! {
@@ -297,8 +300,9 @@ impl Poller {
         news.error = Some(error.to_string());
         let speed = self.feed.clock.speed();
         let retry_after = error.retry_after().map(|wish| wish.mul_f64(speed));
-        self.tell_failed(slot, (failure_of(&error), error.to_string()), news, progress).await?;
-        Ok(Went::Failed { retry_after })
+        let failure = failure_of(&error);
+        self.tell_failed(slot, (failure, error.to_string()), news, progress).await?;
+        Ok(Went::Failed { failure, retry_after })
     }
 
     async fn tell_failed(

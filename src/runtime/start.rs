@@ -11,9 +11,10 @@ use super::asker::Asker;
 use super::backend::{Backend, PulseQuery};
 use super::clock::Clock;
 use super::crew::Crew;
+use super::engine_time::{EngineTime, not_ahead};
 use super::jumping::Awake;
 use super::metrics::Metrics;
-use super::pipeline::{Message, PAST_LIMIT, Pipeline, Tagged, not_ahead};
+use super::pipeline::{Message, PAST_LIMIT, Pipeline, Tagged};
 use super::poller::{Assignment, Orders};
 use super::reconfigure::{Reconfigurer, assignment, start_asker};
 use super::settings::Settings;
@@ -139,6 +140,7 @@ pub async fn start(
         settings: engine,
         first_look: settings.first_look,
         store,
+        time: EngineTime::new(clock.now()),
         clock,
         backend: asked,
         queue: taken,

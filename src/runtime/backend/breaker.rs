@@ -98,12 +98,14 @@ impl Breaker {
         Admission::Held { since: silence.since, until, because: silence.because.clone() }
     }
 
-    /// A request that tried was given up without an outcome.
-    pub(super) fn give_up(&mut self, signal: &SignalName) {
-        if let State::Silent(silence) = &mut self.state
-            && silence.trying.as_ref() == Some(signal)
-        {
-            silence.trying = None;
+    /// A request that tried was given up. Says whether it was still without an outcome, so that another one may try.
+    pub(super) fn give_up(&mut self, signal: &SignalName) -> bool {
+        match &mut self.state {
+            State::Silent(silence) if silence.trying.as_ref() == Some(signal) => {
+                silence.trying = None;
+                true
+            }
+            State::Silent(_) | State::Answering { .. } => false,
         }
     }
 

@@ -2,6 +2,8 @@
 
 mod breaker;
 mod failure;
+#[cfg(test)]
+mod given_up;
 mod patience;
 mod pulse;
 mod shared;

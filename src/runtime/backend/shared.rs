@@ -93,7 +93,11 @@ pub(in crate::runtime) struct Trying(Option<(Backend, SignalName)>);
 impl Drop for Trying {
     fn drop(&mut self) {
         if let Some((backend, signal)) = &self.0 {
-            backend.known().breaker.give_up(signal);
+            let was_open = backend.known().breaker.give_up(signal);
+            if was_open {
+                // It came to no end: another one may try now, and not only at its own next slot.
+                backend.ring();
+            }
         }
     }
 }
@@ -162,6 +166,11 @@ impl Backend {
         self.known().skew.ms()
     }
 
+    /// The same; `None` where no answer has told.
+    pub(in crate::runtime) fn told_skew_ms(&self) -> Option<i64> {
+        self.known().skew.told_ms()
+    }
+
     /// Since when the backend has been silent; `None` while it answers.
     pub(in crate::runtime) fn silent_since(&self) -> Option<Timestamp> {
         self.known().breaker.silent_since()
@@ -190,7 +199,7 @@ impl Backend {
     /// Takes note that a signal's poll got no answer. Says whether that is the backend's silence, of which the log has
     /// been told, and not this signal's alone.
     pub(in crate::runtime) fn failed(&self, signal: &SignalName, error: &SourceError) -> bool {
-        if failure_of(error) == Failure::Query {
+        if failure_of(error) != Failure::Backend {
             // A refusal is an answer, unless nothing was sent at all.
             if error.was_answered() {
                 let change = self.known().breaker.answered();
@@ -229,6 +238,11 @@ impl Backend {
                 info!(source = name, "source {name} answers again after {silent}");
             }
         }
+        self.ring();
+    }
+
+    /// Makes those who are held back look again.
+    fn ring(&self) {
         self.shared.bell.send_modify(|rung| *rung = rung.wrapping_add(1));
         self.shared.clock.rouse();
     }

@@ -39,6 +39,11 @@ impl Skew {
         let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0);
         if median.abs() < DEAD_BAND_MS { 0 } else { median }
     }
+
+    /// The same; `None` where no answer said.
+    pub(super) fn told_ms(&self) -> Option<i64> {
+        (!self.seen.is_empty()).then(|| self.ms())
+    }
 }
 
 #[cfg(test)]
