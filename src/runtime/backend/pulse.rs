@@ -22,6 +22,9 @@ const SHARE: f64 = 0.5;
 /// have been scaled down or have crashed, and what is left of it is to be judged. It covers the time in which the
 /// targets fall away one after the other, and a usual `lost_after`.
 const FALLS: Duration = Duration::from_secs(300);
+/// A pulse that has been away for so long is not the backend's any more: its series may have been renamed or dropped
+/// while the signals' go on, and they are judged as on a backend without it.
+const GONE: Duration = Duration::from_secs(6 * 3600);
 
 /// The pulse at contiguous steps.
 #[derive(Debug)]
@@ -116,7 +119,10 @@ impl Pulse {
         match self.values.get(place).copied().flatten() {
             Some(value) => self.level(place).is_some_and(|level| value < SHARE * level),
             // Before the first value there may have been no backend yet.
-            None => self.seen_from.is_some_and(|seen_from| seen_from < at),
+            None => {
+                self.seen_from.is_some_and(|seen_from| seen_from < at)
+                    && self.before(place, self.steps_of(GONE)).any(Option::is_some)
+            }
         }
     }
 
@@ -218,6 +224,13 @@ mod tests {
     #[test]
     fn a_backend_without_such_series_has_no_gaps() {
         check("__________", &[]);
+    }
+
+    #[test]
+    fn a_pulse_that_stays_away_is_none_any_more_after_six_hours() {
+        let steps = GONE.as_secs() as i64 / 15;
+        let pulse = format!("####{}", "_".repeat(steps as usize + 20));
+        check(&pulse, &[(4, 3 + steps)]);
     }
 
     #[test]
