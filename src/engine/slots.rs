@@ -16,6 +16,10 @@ use crate::time::Timestamp;
 
 /// What the first answers after an outage found waits at most so long for the other signals.
 const WAIT_MAX: Duration = Duration::from_secs(90);
+/// A signal is caught up once its answers reach so near, or within so many steps where that is more: the last samples of
+/// a poll are never quite of now.
+const CAUGHT_UP: Duration = Duration::from_secs(60);
+const CAUGHT_UP_STEPS: u32 = 4;
 
 /// A slot that closed and is not judged yet.
 #[derive(Debug, Clone)]
@@ -38,10 +42,19 @@ pub(super) struct Waiting {
 impl Waiting {
     /// The backend answers again: these signals are still to be caught up.
     pub(super) fn begin(&mut self, now: Timestamp, behind: BTreeSet<SignalName>) {
-        (self.behind, self.since) = (behind, now);
+        // What waits already waits no longer for it: a backend that flaps would put it off again and again.
+        if self.slots.is_empty() {
+            self.since = now;
+        }
+        self.behind.extend(behind);
     }
 
-    /// A signal is not waited for any more: it was answered, or fails again.
+    /// Up to when a signal has closed slots that are not judged yet.
+    pub(super) fn closed_through(&self, signal: &SignalName) -> Option<Timestamp> {
+        self.slots.iter().rfind(|slot| slot.signal == *signal).map(|slot| slot.through)
+    }
+
+    /// A signal is not waited for any more: it is caught up, or fails again.
     pub(super) fn not_for(&mut self, signal: &SignalName) {
         self.behind.remove(signal);
     }
@@ -50,7 +63,11 @@ impl Waiting {
 impl Engine {
     /// Takes a slot that closed, and judges all that need not wait.
     pub(super) fn take_slot(&mut self, now: Timestamp, slot: Slot, effects: &mut Vec<Effect>) {
-        self.waiting.not_for(&slot.signal);
+        // A long time is caught up in parts, and what the other signals show belongs between them.
+        let steps = self.detect.plan(&slot.signal).map(|plan| plan.step.saturating_mul(CAUGHT_UP_STEPS));
+        if now.since(slot.through) <= steps.unwrap_or_default().max(CAUGHT_UP) {
+            self.waiting.not_for(&slot.signal);
+        }
         self.waiting.slots.push(slot);
         self.judge_slots(now, effects);
     }

@@ -63,7 +63,10 @@ fn every_bad_config_has_a_clear_message_of_its_own() {
     let mut rows = 0;
     for ((name, text), arguments) in checked.chain(run) {
         let message = said(arguments, text, folder.path(), &taken);
-        assert!(message.contains("portent.toml") || arguments[0] == "run", "{name} does not say where: {message}");
+        assert!(
+            message.contains("portent.toml") || arguments[0] == "run",
+            "{name} does not say where: {message}"
+        );
         if let Some(other) = seen.insert(message.clone(), name) {
             panic!("{name} and {other} have the same message: {message}");
         }
