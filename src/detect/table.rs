@@ -278,8 +278,9 @@ impl Table {
             if last_ms < span.0.as_millis() {
                 continue;
             }
-            loss.tracked += usize::from(began_ms <= span.1.as_millis());
-            if last_ms <= span.1.as_millis() && last_ms < silent_ms {
+            let has_stopped = last_ms <= span.1.as_millis() && last_ms < silent_ms;
+            loss.tracked += usize::from(has_stopped || began_ms <= span.0.as_millis());
+            if has_stopped {
                 loss.add(&self.keys[row]);
             } else if last_ms > alive_ms
                 && began_ms <= known_ms

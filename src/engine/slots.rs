@@ -4,7 +4,7 @@
 //! found is taken in the order in which it happened, over all of them, so that the incidents are those that polling in
 //! time would have made: that waits for the signals that are still to come, but not for long.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::input::{Coverage, Effect};
@@ -35,6 +35,8 @@ pub(super) struct Slot {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Waiting {
     slots: Vec<Slot>,
+    /// While slots are judged: up to when those of each signal reach.
+    judging: BTreeMap<SignalName, Timestamp>,
     behind: BTreeSet<SignalName>,
     since: Timestamp,
 }
@@ -52,6 +54,11 @@ impl Waiting {
     /// Up to when a signal has closed slots that are not judged yet.
     pub(super) fn closed_through(&self, signal: &SignalName) -> Option<Timestamp> {
         self.slots.iter().rfind(|slot| slot.signal == *signal).map(|slot| slot.through)
+    }
+
+    /// Up to when the slots of a signal reach that are judged at this moment.
+    pub(super) fn judging_through(&self, signal: &SignalName) -> Option<Timestamp> {
+        self.judging.get(signal).copied()
     }
 
     /// A signal is not waited for any more: it is caught up, or fails again.
@@ -87,6 +94,7 @@ impl Engine {
         if slots.is_empty() {
             return;
         }
+        self.waiting.judging = slots.iter().map(|slot| (slot.signal.clone(), slot.through)).collect();
         let mut findings: Vec<(Finding, bool)> = Vec::new();
         let mut done = Vec::with_capacity(slots.len());
         for mut slot in slots {
@@ -107,6 +115,7 @@ impl Engine {
         for (finding, _) in findings.iter().filter(|(_, is_held)| !is_held) {
             self.take_finding(now, finding, effects);
         }
+        self.waiting.judging.clear();
         self.finish_slots(now, &done, effects);
     }
 

@@ -245,7 +245,9 @@ impl Engine {
             return Verdict::NotYetKnown;
         }
         let judged = |name: &SignalName| {
-            if name == signal { Some(through) } else { self.judged_through(name) }
+            // What is judged together is there together, whichever comes first.
+            let of_other = || self.waiting.judging_through(name).max(self.judged_through(name));
+            if name == signal { Some(through) } else { of_other() }
         };
         let all = self.detect.loss(None, span, judged, then);
         if is_of_the_source(&all) {
