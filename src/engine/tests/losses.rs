@@ -12,7 +12,7 @@ use crate::series::SignalName;
 use crate::time::Timestamp;
 
 const SERVICES: &[&str] = &["a", "b", "c", "d", "e", "f", "g"];
-const SIGNALS: &[&str] = &["error_rate", "latency_p95", "request_rate"];
+const SIGNALS: &[&str] = &["error_rate", "latency_p95", "request_rate", "cpu_usage", "memory_usage"];
 /// More slots than a day has.
 const DAY: i64 = 5760 + 300;
 
@@ -173,11 +173,13 @@ fn a_backend_that_flaps_does_not_put_off_what_waits() {
     part(&mut story, "error_rate", 30..37, 36, Coverage::Whole);
     assert_eq!(story.told(), [] as [&str; 0], "it waits for the others");
     for slot in 37..44 {
+        // Never all of them, and never the same twice in a row: there is always one that is still to come.
+        let others = if slot % 2 == 0 { &SIGNALS[1..3] } else { &SIGNALS[3..] };
         fail(&mut story, "error_rate", slot, Failure::Backend);
-        fail(&mut story, "latency_p95", slot, Failure::Backend);
+        others.iter().for_each(|signal| fail(&mut story, signal, slot, Failure::Backend));
         part(&mut story, "error_rate", slot..slot + 1, slot, Coverage::Whole);
     }
-    assert_eq!(story.told()[0], "opened a error_rate P2");
+    assert!(story.told().contains(&"opened a error_rate P2".to_owned()), "{:?}", story.told());
 }
 
 // ---- What is forgotten and how often it is told -------------------------------------------------------------
