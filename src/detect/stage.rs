@@ -41,6 +41,8 @@ pub struct Loss {
     pub services: BTreeSet<Service>,
     /// How many series there were when it began.
     pub tracked: usize,
+    /// How many series go on, or have begun since then.
+    pub alive: usize,
 }
 
 impl Loss {
@@ -100,8 +102,9 @@ impl Detect {
     /// Takes note that the backend itself took no samples, or few, from `from` to `to`. Samples of these steps, and of a
     /// signal's window after them, neither open nor clear an anomaly, nor do they teach the baseline.
     pub fn gap(&mut self, from: Timestamp, to: Timestamp) {
-        self.gaps.add(from, to);
-        self.tables.values_mut().for_each(|table| table.gaps.add(from, to));
+        let step = self.tables.values().map(|table| table.plan.step).min().unwrap_or_default();
+        self.gaps.add(from, to, step);
+        self.tables.values_mut().for_each(|table| table.gaps.add(from, to, step));
     }
 
     /// The gaps of the backend that are still remembered.
@@ -117,14 +120,16 @@ impl Detect {
     }
 
     /// What stopped of one signal, or of all, with a last sample within `span`; each signal is silent up to what
-    /// `through` says of it.
-    pub fn loss(
+    /// `through` says of it. The series in `found` are known to have stopped then, even if they are back.
+    pub fn loss<'a>(
         &self,
         of: Option<&SignalName>,
         span: (Timestamp, Timestamp),
         through: impl Fn(&SignalName) -> Option<Timestamp>,
+        found: impl IntoIterator<Item = &'a SeriesKey>,
     ) -> Loss {
         let mut loss = Loss::default();
+        found.into_iter().for_each(|key| loss.add(key));
         for (signal, table) in self.tables.iter().filter(|(signal, _)| of.is_none_or(|of| of == *signal)) {
             if let Some(through) = through(signal) {
                 table.stopped_within(span, through, &mut loss);
@@ -136,6 +141,20 @@ impl Detect {
     /// How many series of a signal had samples lately, of how many that are known.
     pub fn alive(&self, signal: &SignalName, through: Timestamp) -> (usize, usize) {
         self.tables.get(signal).map_or((0, 0), |table| (table.alive(through), table.tracked()))
+    }
+
+    /// Up to when series of a signal went on stopping at most `apart` after each other, from `from` on, as seen when it is
+    /// judged up to `through`.
+    pub fn stopping_until(
+        &self,
+        signal: &SignalName,
+        from: Timestamp,
+        apart: Duration,
+        through: Timestamp,
+    ) -> Timestamp {
+        let Some(table) = self.tables.get(signal) else { return from };
+        let ends = table.silent_since_ms(from, through).into_iter().map(Timestamp::from_millis);
+        ends.fold(from, |until, end| if end.since(until) <= apart { end } else { until })
     }
 
     /// How long a series of a signal is silent until it is lost.

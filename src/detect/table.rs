@@ -52,6 +52,8 @@ pub(super) struct Table {
     recent_count: Vec<u64>,
     noise: Vec<Noise>,
     runs: Vec<Run>,
+    /// The first sample of a row.
+    began_ms: Vec<i64>,
     last_ms: Vec<i64>,
     lost: Vec<bool>,
     /// Up to when a row's samples look back over a gap of its own.
@@ -78,6 +80,7 @@ impl Table {
             recent_count: Vec::new(),
             noise: Vec::new(),
             runs: Vec::new(),
+            began_ms: Vec::new(),
             last_ms: Vec::new(),
             lost: Vec::new(),
             unsettled_ms: Vec::new(),
@@ -130,6 +133,9 @@ impl Table {
         self.end_silence(row, at, emit);
         self.restart_after_gap(row, at, emit);
         let is_settled = self.is_settled(row, at);
+        if self.last_ms[row] == i64::MIN {
+            self.began_ms[row] = at_ms;
+        }
         self.last_ms[row] = at_ms;
         if !is_settled {
             counts.unsettled += 1;
@@ -207,9 +213,8 @@ impl Table {
     pub(super) fn close(&mut self, through: Timestamp, counts: &mut Counts, out: &mut Vec<Finding>) {
         // The samples of a daily series are a day apart.
         let forget_after = FORGET_AFTER.max(self.baseline_span());
-        if self.excused_ms < through.as_millis() {
-            self.forget_before(through.minus(forget_after), counts);
-        }
+        // In answers that are always partial too: else the rows of what is long gone would fill the table.
+        self.forget_before(through.minus(forget_after), counts);
         let rows: Vec<usize> = self.index.rows().collect();
         for row in rows {
             if let Some(anomaly) = self.runs[row].anomaly {
@@ -260,20 +265,40 @@ impl Table {
         }
     }
 
-    /// Adds up the series whose last sample lies in a span and which have been silent since then up to `through`, and
-    /// all that were there when it began.
+    /// Adds up the series whose last sample lies in a span and which have been silent since then up to `through`, all
+    /// that were there when it began, and those that were there when it could be known, new ones too. What the sum holds
+    /// as stopped already did stop, even if it is back.
     pub(super) fn stopped_within(&self, span: (Timestamp, Timestamp), through: Timestamp, loss: &mut Loss) {
         let silent_ms = through.minus(self.plan.step.saturating_mul(2)).as_millis();
+        let alive_ms = through.minus(self.lost_after()).as_millis();
+        // Where a long time is caught up at once, what began later was not there yet when it was lost.
+        let known_ms = span.0.plus(self.lost_after()).max(span.1).as_millis();
         for row in self.index.rows() {
-            let last_ms = self.last_ms[row];
+            let (began_ms, last_ms) = (self.began_ms[row], self.last_ms[row]);
             if last_ms < span.0.as_millis() {
                 continue;
             }
-            loss.tracked += 1;
-            if last_ms <= span.1.as_millis() && last_ms < silent_ms {
+            let has_stopped = last_ms <= span.1.as_millis() && last_ms < silent_ms;
+            loss.tracked += usize::from(has_stopped || began_ms <= span.0.as_millis());
+            if has_stopped {
                 loss.add(&self.keys[row]);
+            } else if last_ms > alive_ms
+                && began_ms <= known_ms
+                && !loss.stopped.contains(&self.keys[row].hash)
+            {
+                loss.alive += 1;
             }
         }
+    }
+
+    /// The last samples of the series that have been silent since then up to `through`, from a time on, in order.
+    pub(super) fn silent_since_ms(&self, from: Timestamp, through: Timestamp) -> Vec<i64> {
+        let silent_ms = through.minus(self.plan.step.saturating_mul(2)).as_millis();
+        let ends = self.index.rows().map(|row| self.last_ms[row]);
+        let mut ends: Vec<i64> = ends.filter(|ms| (from.as_millis()..silent_ms).contains(ms)).collect();
+        ends.sort_unstable();
+        ends.dedup();
+        ends
     }
 
     /// How many series had a sample within the time after which they are lost.
@@ -383,6 +408,7 @@ impl Table {
         self.recent_count.push(0);
         self.noise.push(Noise::default());
         self.runs.push(Run::default());
+        self.began_ms.push(i64::MIN);
         self.last_ms.push(i64::MIN);
         self.lost.push(false);
         self.unsettled_ms.push(i64::MIN);
@@ -392,7 +418,8 @@ impl Table {
     fn forget_state(&mut self, row: usize) {
         (self.accepted_count[row], self.recent_count[row]) = (0, 0);
         (self.noise[row], self.runs[row]) = (Noise::default(), Run::default());
-        (self.last_ms[row], self.lost[row], self.unsettled_ms[row]) = (i64::MIN, false, i64::MIN);
+        (self.began_ms[row], self.last_ms[row]) = (i64::MIN, i64::MIN);
+        (self.lost[row], self.unsettled_ms[row]) = (false, i64::MIN);
     }
 
     fn forget_before(&mut self, oldest: Timestamp, counts: &mut Counts) {

@@ -1,6 +1,7 @@
 //! The steps at which nothing was judged, so that what is judged of a signal has no hole that is not told.
 //!
-//! A hole is told when it begins, again when it has doubled, each hour, and when it ends; meanwhile the watermark waits
+//! A hole is told when it begins, again when it has doubled, each hour, or each day where series are not there by nature,
+//! and when it ends; meanwhile the watermark waits
 //! before it. So the log stays short, and whatever is stored at any moment, every step up to the watermark is either
 //! judged or told.
 
@@ -13,8 +14,10 @@ use super::step::Engine;
 use crate::series::SignalName;
 use crate::time::{Timestamp, millis};
 
-/// A hole that goes on is told at least this often.
+/// A hole that goes on is told at least this often; of a signal without samples, which may have none by nature, only
+/// each day.
 const TELL_EVERY: Duration = Duration::from_secs(3600);
+const TELL_EMPTY_EVERY: Duration = Duration::from_secs(86_400);
 
 /// The holes that go on, by signal.
 #[derive(Debug, Clone, Default)]
@@ -40,10 +43,14 @@ struct Hole {
 }
 
 impl Hole {
-    /// Whether what is not told yet has grown to as much as what is, or to an hour.
+    /// Whether what is not told yet has grown to as much as what is, or for so long that it is due.
     fn is_due(&self, step: Duration) -> bool {
         let untold = self.to.plus(step).since(self.untold_from);
-        !untold.is_zero() && (untold >= self.untold_from.since(self.from) || untold >= TELL_EVERY)
+        let every = match self.because {
+            NotJudged::NoSamples => TELL_EMPTY_EVERY,
+            NotJudged::NotAsked | NotJudged::SourceGap => TELL_EVERY,
+        };
+        !untold.is_zero() && (untold >= self.untold_from.since(self.from) || untold >= every)
     }
 }
 

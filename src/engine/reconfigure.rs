@@ -9,7 +9,7 @@ use super::settings::Settings;
 use super::step::Engine;
 use crate::detect::{FORGET_AFTER, Missing};
 use crate::id::IncidentId;
-use crate::incident::{Ended, Member, Trouble};
+use crate::incident::{Ended, Outage, Silence, Trouble};
 use crate::series::SignalName;
 use crate::time::Timestamp;
 
@@ -62,9 +62,10 @@ impl Engine {
     /// After a start: signals may have gone from the config while the agent was down.
     pub(super) fn unwatch_what_went(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let members = self.open.values().flat_map(|incident| incident.active());
+        let outages = self.open.values().flat_map(|incident| &incident.outages);
         let is_gone = |signal: &&SignalName| !self.detect.watches(signal);
-        let gone: BTreeSet<SignalName> =
-            members.map(|member| &member.key.signal).filter(is_gone).cloned().collect();
+        let signals = members.map(|member| &member.key.signal).chain(outages.map(|outage| &outage.signal));
+        let gone: BTreeSet<SignalName> = signals.filter(is_gone).cloned().collect();
         let as_it_is = self.settings.clone();
         self.unwatch(now, &as_it_is, &gone, effects);
     }
@@ -81,7 +82,9 @@ impl Engine {
         let mut ends = Vec::new();
         for incident in self.open.values() {
             for member in incident.active() {
-                if unwatched.contains(&member.key.signal) || self.is_no_loss_any_more(before, member) {
+                let is_no_loss = matches!(member.trouble, Trouble::Lost { .. })
+                    && self.may_stop_now(before, &member.key.signal);
+                if unwatched.contains(&member.key.signal) || is_no_loss {
                     // The log does not follow a deviation that goes on; its state does.
                     let known = self.detect.state_of(&member.key).and_then(|(anomaly, _)| anomaly);
                     let until = known.map_or(member.trouble.until(), |anomaly| anomaly.until);
@@ -92,15 +95,28 @@ impl Engine {
         for (id, event) in ends {
             self.record(now, Stream::Incident(id), Event::Incident(event), effects);
         }
+        let asked: BTreeSet<SignalName> =
+            self.settings.signals.iter().map(|(name, _)| name.clone()).collect();
+        let may_stop: BTreeSet<SignalName> =
+            asked.iter().filter(|signal| self.may_stop_now(before, signal)).cloned().collect();
+        let is_unwatched = |outage: &Outage| match outage.silence {
+            // Another query has other series: how many there were says nothing about them.
+            Silence::Stopped { .. } => {
+                unwatched.contains(&outage.signal) || may_stop.contains(&outage.signal)
+            }
+            // A backend that answers nothing does not answer another query either.
+            Silence::Unanswered { .. } => !asked.contains(&outage.signal),
+        };
+        self.unwatch_outages(now, is_unwatched, effects);
     }
 
-    /// Whether a series that stopped is none's concern any more: from now on its signal's series may stop.
-    fn is_no_loss_any_more(&self, before: &Settings, member: &Member) -> bool {
+    /// Whether a signal's series that stopped are nobody's concern any more: from now on they may.
+    fn may_stop_now(&self, before: &Settings, signal: &SignalName) -> bool {
         let may_stop = |settings: &Settings| {
-            let plan = settings.signals.iter().find(|(signal, _)| *signal == member.key.signal);
+            let plan = settings.signals.iter().find(|(name, _)| name == signal);
             plan.is_some_and(|(_, plan)| plan.settings.missing == Missing::Ignore)
         };
-        matches!(member.trouble, Trouble::Lost { .. }) && may_stop(&self.settings) && !may_stop(before)
+        may_stop(&self.settings) && !may_stop(before)
     }
 
     /// Forgets what was kept by signals that are gone. How far they were judged stays for a day: one that comes back is

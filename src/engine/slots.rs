@@ -4,7 +4,7 @@
 //! found is taken in the order in which it happened, over all of them, so that the incidents are those that polling in
 //! time would have made: that waits for the signals that are still to come, but not for long.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::input::{Coverage, Effect};
@@ -16,6 +16,10 @@ use crate::time::Timestamp;
 
 /// What the first answers after an outage found waits at most so long for the other signals.
 const WAIT_MAX: Duration = Duration::from_secs(90);
+/// A signal is caught up once its answers reach so near, or within so many steps where that is more: the last samples of
+/// a poll are never quite of now.
+const CAUGHT_UP: Duration = Duration::from_secs(60);
+const CAUGHT_UP_STEPS: u32 = 4;
 
 /// A slot that closed and is not judged yet.
 #[derive(Debug, Clone)]
@@ -31,6 +35,8 @@ pub(super) struct Slot {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Waiting {
     slots: Vec<Slot>,
+    /// While slots are judged: up to when those of each signal reach.
+    judging: BTreeMap<SignalName, Timestamp>,
     behind: BTreeSet<SignalName>,
     since: Timestamp,
 }
@@ -38,10 +44,24 @@ pub(super) struct Waiting {
 impl Waiting {
     /// The backend answers again: these signals are still to be caught up.
     pub(super) fn begin(&mut self, now: Timestamp, behind: BTreeSet<SignalName>) {
-        (self.behind, self.since) = (behind, now);
+        // What waits already waits no longer for it: a backend that flaps would put it off again and again.
+        if self.slots.is_empty() {
+            self.since = now;
+        }
+        self.behind.extend(behind);
     }
 
-    /// A signal is not waited for any more: it was answered, or fails again.
+    /// Up to when a signal has closed slots that are not judged yet.
+    pub(super) fn closed_through(&self, signal: &SignalName) -> Option<Timestamp> {
+        self.slots.iter().rfind(|slot| slot.signal == *signal).map(|slot| slot.through)
+    }
+
+    /// Up to when the slots of a signal reach that are judged at this moment.
+    pub(super) fn judging_through(&self, signal: &SignalName) -> Option<Timestamp> {
+        self.judging.get(signal).copied()
+    }
+
+    /// A signal is not waited for any more: it is caught up, or fails again.
     pub(super) fn not_for(&mut self, signal: &SignalName) {
         self.behind.remove(signal);
     }
@@ -50,7 +70,11 @@ impl Waiting {
 impl Engine {
     /// Takes a slot that closed, and judges all that need not wait.
     pub(super) fn take_slot(&mut self, now: Timestamp, slot: Slot, effects: &mut Vec<Effect>) {
-        self.waiting.not_for(&slot.signal);
+        // A long time is caught up in parts, and what the other signals show belongs between them.
+        let steps = self.detect.plan(&slot.signal).map(|plan| plan.step.saturating_mul(CAUGHT_UP_STEPS));
+        if now.since(slot.through) <= steps.unwrap_or_default().max(CAUGHT_UP) {
+            self.waiting.not_for(&slot.signal);
+        }
         self.waiting.slots.push(slot);
         self.judge_slots(now, effects);
     }
@@ -70,6 +94,7 @@ impl Engine {
         if slots.is_empty() {
             return;
         }
+        self.waiting.judging = slots.iter().map(|slot| (slot.signal.clone(), slot.through)).collect();
         let mut findings: Vec<(Finding, bool)> = Vec::new();
         let mut done = Vec::with_capacity(slots.len());
         for mut slot in slots {
@@ -90,6 +115,7 @@ impl Engine {
         for (finding, _) in findings.iter().filter(|(_, is_held)| !is_held) {
             self.take_finding(now, finding, effects);
         }
+        self.waiting.judging.clear();
         self.finish_slots(now, &done, effects);
     }
 

@@ -29,6 +29,8 @@ const AWAIT_SIGNALS_MAX: Duration = Duration::from_secs(120);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Served {
     since: BTreeMap<(SignalName, &'static str), Timestamp>,
+    /// Since when the backend has answered without failing for most signals.
+    backend: Option<Timestamp>,
 }
 
 impl Engine {
@@ -46,6 +48,10 @@ impl Engine {
         self.judge_slots(now, effects);
         if failure == Failure::Backend {
             self.served.since.remove(&(signal.clone(), "unanswered"));
+            // A signal that goes on failing alone is its own trouble.
+            if self.polls.fails_for_most(self.settings.signals.len()) {
+                self.served.backend = None;
+            }
         }
         match self.source_standing() {
             SourceStanding::Lost { since } => self.backend_lost(now, since, effects),
@@ -65,6 +71,7 @@ impl Engine {
     /// A signal was answered.
     pub(super) fn poll_answered(&mut self, now: Timestamp, signal: &SignalName, effects: &mut Vec<Effect>) {
         let behind = self.polls.end_blank(self.settings.signals.len());
+        self.served.backend.get_or_insert(now);
         if !behind.is_empty() {
             self.waiting.begin(now, behind);
         }
@@ -157,10 +164,13 @@ impl Engine {
         last_seen.dedup();
         let mut held = Vec::new();
         for at in last_seen {
-            if !self.is_of_an_outage(signal, at) && !self.is_known(findings, at) {
+            let is_of_an_outage = self.is_of_an_outage(signal, at, through);
+            if !is_of_an_outage && !self.is_known(findings, at) {
                 match self.loss_at(signal, at, through, findings) {
                     Verdict::OwnTrouble => continue,
                     Verdict::NotYetKnown => {}
+                    // It is told already that the source lacks this signal.
+                    Verdict::Source { .. } if self.has_outage(signal, "stopped") => {}
                     Verdict::Source { of, loss } => {
                         let (lost, tracked) = (loss.stopped.len(), loss.tracked);
                         let outage = Outage {
@@ -174,7 +184,7 @@ impl Engine {
                     }
                 }
                 held.push(at);
-            } else if self.is_of_an_outage(signal, at) {
+            } else if is_of_an_outage {
                 held.push(at);
             }
         }
@@ -190,15 +200,17 @@ impl Engine {
         findings.iter().filter(|finding| lost_at(finding) == Some(at)).all(known)
     }
 
-    /// Whether what stopped at a time belongs to what is known to be an outage: of this signal since then, of another at
-    /// about that time.
-    fn is_of_an_outage(&self, signal: &SignalName, at: Timestamp) -> bool {
+    /// Whether what stopped at a time belongs to what is known to be an outage: of this signal, or of another, at about
+    /// that time. Of this signal, series may go on stopping one after the other; what stops after a pause is another loss.
+    fn is_of_an_outage(&self, signal: &SignalName, at: Timestamp, through: Timestamp) -> bool {
         let together = self.together(signal);
         let Some(incident) = self.source_incident() else { return false };
         incident.outages.iter().any(|outage| match outage.silence {
             Silence::Unanswered { .. } => false,
             Silence::Stopped { .. } if outage.is_active() && outage.signal == *signal => {
-                at.plus(together) >= outage.since
+                let begun = outage.since.plus(self.lost_after(signal));
+                let until = self.detect.stopping_until(signal, begun, together, through);
+                at.plus(together) >= outage.since && at <= until.plus(together)
             }
             Silence::Stopped { .. } => {
                 let (first, last) = (at.min(outage.since), at.max(outage.since));
@@ -216,18 +228,14 @@ impl Engine {
     ) -> Verdict {
         let together = self.together(signal);
         let span = (at, at.plus(together));
-        let mut own = self.detect.loss(Some(signal), span, |_| Some(through));
-        let with = |loss: &mut Loss| {
-            // Series that are back already stopped all the same.
-            let then = findings.iter().filter(|finding| {
-                lost_at(finding).is_some_and(|last_seen| span.0 <= last_seen && last_seen <= span.1)
-            });
-            then.for_each(|finding| loss.add(&finding.key));
-        };
-        with(&mut own);
-        let is_of_the_source = |loss: &Loss| {
-            is_of_the_source(loss) || self.was_lost_at(signal, at) && loss.stopped.len() * 2 > loss.tracked
-        };
+        // Series that are back already stopped all the same.
+        let then = findings.iter().filter(|finding| {
+            lost_at(finding).is_some_and(|last_seen| span.0 <= last_seen && last_seen <= span.1)
+        });
+        let then = then.map(|finding| &*finding.key);
+        let own = self.detect.loss(Some(signal), span, |_| Some(through), then.clone());
+        let is_of_the_source =
+            |loss: &Loss| is_of_the_source(loss) || self.was_lost_at(signal, at) && is_of_most(loss);
         if is_of_the_source(&own) {
             return Verdict::Source { of: signal.clone(), loss: own };
         }
@@ -237,10 +245,11 @@ impl Engine {
             return Verdict::NotYetKnown;
         }
         let judged = |name: &SignalName| {
-            if name == signal { Some(through) } else { self.judged_through(name) }
+            // What is judged together is there together, whichever comes first.
+            let of_other = || self.waiting.judging_through(name).max(self.judged_through(name));
+            if name == signal { Some(through) } else { of_other() }
         };
-        let mut all = self.detect.loss(None, span, judged);
-        with(&mut all);
+        let all = self.detect.loss(None, span, judged, then);
         if is_of_the_source(&all) {
             return Verdict::Source { of: signal.clone(), loss: own };
         }
@@ -260,8 +269,13 @@ impl Engine {
     /// not be of several services.
     fn was_lost_at(&self, signal: &SignalName, at: Timestamp) -> bool {
         let is_it = |outage: &Outage| {
+            let is_over = match outage.state {
+                MemberState::Active => false,
+                MemberState::Ended { until, .. } => at > until.plus(self.lost_after(signal)),
+            };
             matches!(outage.silence, Silence::Unanswered { .. })
                 && at.plus(self.lost_after(signal)) >= outage.since
+                && !is_over
         };
         self.source_incident().is_some_and(|incident| incident.outages.iter().any(is_it))
     }
@@ -293,19 +307,37 @@ impl Engine {
         }
     }
 
-    /// Ends the outages of signals that have been served for the hold, and of those that are no longer asked for.
+    /// Whether nothing of a signal is known any more, a day after its series stopped: they are gone for good.
+    fn is_forgotten(&self, outage: &Outage) -> bool {
+        let signal = &outage.signal;
+        let Some(through) = self.judged_through(signal) else { return false };
+        // Right after the start nothing is known of any signal.
+        matches!(outage.silence, Silence::Stopped { .. })
+            && through.since(outage.since) > FORGET_AFTER
+            && !self.awaited.contains(signal)
+            && self.detect.alive(signal, through) == (0, 0)
+    }
+
+    /// Since when an outage has been over, unless it goes on.
+    fn served_since(&self, outage: &Outage) -> Option<Timestamp> {
+        let own = self.served.since.get(&(outage.signal.clone(), outage.silence.as_str())).copied();
+        match outage.silence {
+            // A backend that answers is not lost, even if it goes on refusing one signal.
+            Silence::Unanswered { .. } => own.or(self.served.backend),
+            Silence::Stopped { .. } => own,
+        }
+    }
+
+    /// Ends the outages of signals that have been served for the hold, and of those whose series are forgotten.
     pub(super) fn end_outages(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let Some(incident) = self.source_incident() else { return };
         let id: IncidentId = incident.id;
-        let is_configured =
-            |signal: &SignalName| self.settings.signals.iter().any(|(name, _)| name == signal);
         let hold = self.settings.incident.resolve_after;
         let end = |outage: &Outage| {
-            let key = (outage.signal.clone(), outage.silence.as_str());
-            if !is_configured(&outage.signal) {
+            if self.is_forgotten(outage) {
                 return Some(outage.end(now, Ended::Forgotten));
             }
-            let since = self.served.since.get(&key).copied()?;
+            let since = self.served_since(outage)?;
             (now.since(since) >= hold).then(|| outage.end(since, Ended::Returned))
         };
         let ends: Vec<_> = incident.outages.iter().filter(|o| o.is_active()).filter_map(end).collect();
@@ -315,6 +347,26 @@ impl Engine {
         for event in ends {
             self.record(now, Stream::Incident(id), Event::Incident(event), effects);
         }
+        self.forget_served(id);
+    }
+
+    /// Ends the outages at which nobody looks any more, as `is_it` says.
+    pub(super) fn unwatch_outages(
+        &mut self,
+        now: Timestamp,
+        is_it: impl Fn(&Outage) -> bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(id) = self.source_incident().map(|incident| incident.id) else { return };
+        let ends = self.active_outages().filter(|outage| is_it(outage));
+        let ends: Vec<_> = ends.map(|outage| outage.end(now, Ended::Unwatched)).collect();
+        for event in ends {
+            self.record(now, Stream::Incident(id), Event::Incident(event), effects);
+        }
+        self.forget_served(id);
+    }
+
+    fn forget_served(&mut self, id: IncidentId) {
         let Some(incident) = self.open.get(&id) else { return };
         self.served.since.retain(|(signal, silence), _| {
             let is_it = |outage: &Outage| outage.signal == *signal && outage.silence.as_str() == *silence;
@@ -343,6 +395,10 @@ fn lost_at(finding: &Finding) -> Option<Timestamp> {
 /// Whether most series stopped, over more than one service: where all that is gone belongs to one, it is that service's
 /// trouble.
 fn is_of_the_source(loss: &Loss) -> bool {
-    let stopped = loss.stopped.len();
-    loss.services.len() > 1 && loss.tracked >= SOURCE_SERIES_MIN && stopped * 2 > loss.tracked
+    loss.services.len() > 1 && loss.tracked >= SOURCE_SERIES_MIN && is_of_most(loss)
+}
+
+/// Whether most series stopped, and others have not come in their place, as they do when pods are replaced.
+fn is_of_most(loss: &Loss) -> bool {
+    loss.stopped.len() * 2 > loss.tracked && loss.alive * 2 < loss.tracked
 }

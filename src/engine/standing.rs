@@ -108,6 +108,11 @@ impl Polls {
         }
     }
 
+    /// Whether polls of most of so many signals have failed since the backend last answered one.
+    pub(super) fn fails_for_most(&self, signals: usize) -> bool {
+        self.blank.as_ref().is_some_and(|blank| blank.signals.len() * 2 > signals)
+    }
+
     /// The failures of a signal, once they last for so long: only then, and only once.
     pub(super) fn tell(&mut self, signal: &SignalName, after: Duration) -> Option<&Unanswered> {
         let unanswered = self.unanswered.get_mut(signal)?;

@@ -186,7 +186,9 @@ impl Engine {
     fn close(&mut self, signal: &SignalName, from: Timestamp, through: Timestamp) -> Closed {
         let muted = self.muted(signal);
         let step = self.detect.plan(signal).map_or(Duration::ZERO, |plan| plan.step);
-        let next = self.judged_through(signal).map(|judged| judged.plus(step)).filter(|next| *next < from);
+        // What closed and waits for other signals was asked for all the same.
+        let asked = self.waiting.closed_through(signal).max(self.judged_through(signal));
+        let next = asked.map(|asked| asked.plus(step)).filter(|next| *next < from);
         let Some(next) = next else { return self.detect.finish(signal, through, muted) };
         self.detect.excuse(signal, from.minus(step));
         let mut closed = self.detect.finish(signal, through, muted);

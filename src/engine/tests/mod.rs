@@ -2,6 +2,7 @@
 
 mod answers;
 mod incidents;
+mod losses;
 mod properties;
 mod reload;
 mod restored;

@@ -15,7 +15,7 @@ use crate::incident::Criticality;
 use crate::series::{Service, SignalName};
 
 /// A reload with these settings, in which `asks_anew` have another query.
-fn reload(settings: &Settings, asks_anew: &[&str]) -> Input {
+pub(super) fn reload(settings: &Settings, asks_anew: &[&str]) -> Input {
     Input::Reconfigured(Box::new(Reconfiguration {
         settings: settings.clone(),
         asks_anew: asks_anew.iter().map(|signal| SignalName::new(signal)).collect(),
