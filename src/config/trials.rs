@@ -1,5 +1,6 @@
 //! The config as a whole: what is refused and with which words, how layers meet, what stays secret.
 
+mod examples;
 mod layering;
 mod refusals;
 mod robustness;
