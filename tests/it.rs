@@ -23,6 +23,7 @@ mod it {
     pub(crate) mod fault_proxy;
     pub(crate) mod history;
     pub(crate) mod init;
+    pub(crate) mod key_new;
     pub(crate) mod kill;
     pub(crate) mod llm;
     pub(crate) mod outage;
