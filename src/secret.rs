@@ -1,6 +1,7 @@
 //! Secrets: never printed, read from where the config says.
 
 use std::fmt;
+use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -32,10 +33,7 @@ impl Secret {
         match self {
             Self::Inline(text) => Ok(text.clone()),
             Self::File(path) => {
-                let text = std::fs::read_to_string(path).map_err(|error| SecretError::Unreadable {
-                    path: path.clone(),
-                    because: error.kind().to_string(),
-                })?;
+                let text = bounded(path, &open(path)?)?;
                 match text.lines().next().map(str::trim) {
                     Some(line) if !line.is_empty() => Ok(SecretString::from(line.to_owned())),
                     Some(_) | None => Err(SecretError::Empty { path: path.clone() }),
@@ -50,15 +48,32 @@ impl Secret {
 /// # Errors
 /// As [`Secret::read`], and where everybody may read the file.
 pub fn read_private(path: &Path) -> Result<String, SecretError> {
-    let unreadable = |error: std::io::Error| SecretError::Unreadable {
-        path: path.to_owned(),
-        because: error.kind().to_string(),
-    };
+    let file = open(path)?;
+    refuse_public(path, &file.metadata().map_err(|error| unreadable(path, &error))?)?;
+    bounded(path, &file)
+}
+
+/// Opens a regular file. It is looked at before: opening a pipe would wait for its writer.
+fn open(path: &Path) -> Result<File, SecretError> {
+    let seen = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+    if !seen.is_file() {
+        return Err(SecretError::NoFile { path: path.to_owned() });
+    }
+    File::open(path).map_err(|error| unreadable(path, &error))
+}
+
+/// The text of a file, whole or not at all.
+fn bounded(path: &Path, file: &File) -> Result<String, SecretError> {
     let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    refuse_public(path, &file.metadata().map_err(unreadable)?)?;
-    file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(unreadable)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| unreadable(path, &error))?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(SecretError::TooLarge { path: path.to_owned() });
+    }
     Ok(text)
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> SecretError {
+    SecretError::Unreadable { path: path.to_owned(), because: error.kind().to_string() }
 }
 
 #[cfg(unix)]
@@ -107,6 +122,18 @@ pub enum SecretError {
         path: PathBuf,
         /// The operating system's reason.
         because: String,
+    },
+    /// It is a folder, a pipe or a device.
+    #[error("secret file {} is no regular file", path.display())]
+    NoFile {
+        /// What stands at the path.
+        path: PathBuf,
+    },
+    /// It is larger than any secret.
+    #[error("secret file {} is larger than {FILE_BYTES_MAX} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
     },
     /// Everybody on the host may read the file.
     #[error("secret file {} may be read by everybody (mode {mode:04o}): chmod o-rwx it", path.display())]
@@ -164,6 +191,36 @@ mod tests {
             let outcome = read_private(&path).map_err(|error| error.to_string());
             assert_eq!(outcome.is_ok(), is_fine, "{outcome:?}");
             assert!(is_fine || outcome.unwrap_err().contains("chmod o-rwx"), "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        let most = usize::try_from(FILE_BYTES_MAX).unwrap();
+        std::fs::write(&path, "a".repeat(most)).unwrap();
+        assert_eq!(expose(&Secret::File(path.clone()).read().unwrap()).len(), most);
+        std::fs::write(&path, format!("a\n{}", "a".repeat(most))).unwrap();
+        assert_eq!(
+            Secret::File(path.clone()).read().unwrap_err(),
+            SecretError::TooLarge { path: path.clone() }
+        );
+        let private = read_private(&path).unwrap_err().to_string();
+        assert!(private.contains("larger than 65536 bytes") || private.contains("by everybody"), "{private}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_refused_and_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        for path in [path, dir.path().to_owned()] {
+            let refused = SecretError::NoFile { path: path.clone() };
+            assert_eq!(read_private(&path).unwrap_err(), refused);
+            assert_eq!(Secret::File(path).read().unwrap_err(), refused);
         }
     }
 

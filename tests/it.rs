@@ -24,6 +24,7 @@ mod it {
     pub(crate) mod history;
     pub(crate) mod incidents_cli;
     pub(crate) mod init;
+    pub(crate) mod key_new;
     pub(crate) mod kill;
     pub(crate) mod llm;
     pub(crate) mod outage;

@@ -12,6 +12,10 @@ use toml::de::{DeTable, DeValue};
 use super::scope::Scope;
 use crate::id::Digest;
 
+/// Bytes of randomness in a key that `portent key new` makes: 256 bits, so that its plain SHA-256 can't be guessed.
+pub const KEY_BYTES: usize = 32;
+/// Begins each key that `portent key new` makes, so that scanners for leaked secrets know one.
+pub const KEY_PREFIX: &str = "portent_";
 /// Keys in a file, at most.
 pub const KEYS_MAX: usize = 1000;
 /// Characters of a key's name, at most.
@@ -39,6 +43,13 @@ impl Keys {
     /// The first mistake with its line. Never quotes a value, which may be a key by mistake, but for names and scopes
     /// that are none.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
+        if let Some(offset) = whole_key(text) {
+            let line = line_at(text, offset);
+            return Err(format!(
+                "line {line} holds a whole key, where its hash belongs: take it out, and make a new one with `portent key new`, \
+                 since who reads the file could use this one"
+            ));
+        }
         let document = DeTable::parse(text).map_err(|error| {
             let line = line_at(text, error.span().map_or(0, |span| span.start));
             format!("line {line} is no TOML: {}", error.message())
@@ -178,6 +189,16 @@ fn scopes_of(value: &DeValue<'_>) -> Result<Arc<BTreeSet<Scope>>, String> {
     }
 }
 
+/// Where a key itself stands in a text, in a comment too.
+fn whole_key(text: &str) -> Option<usize> {
+    let is_key = |rest: &str| {
+        let digits = rest.bytes().skip(KEY_PREFIX.len()).take(2 * KEY_BYTES);
+        digits.filter(u8::is_ascii_hexdigit).count() == 2 * KEY_BYTES
+    };
+    let mut places = text.match_indices(KEY_PREFIX).map(|(offset, _)| offset);
+    places.find(|offset| text.get(*offset..).is_some_and(is_key))
+}
+
 /// The line, from 1, in which a byte of a text stands.
 fn line_at(text: &str, offset: usize) -> usize {
     text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
@@ -296,6 +317,23 @@ mod tests {
             let error = Keys::parse(text).unwrap_err();
             assert!(!error.contains("s3cr3t"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_file_that_holds_a_whole_key_is_refused_wherever_it_stands() {
+        let key = format!("{KEY_PREFIX}{}", "0aF9".repeat(16));
+        let sound = entry("a", &key, "'read'");
+        assert!(Keys::parse(&sound).is_ok());
+        for text in [
+            format!("{sound}#   {key}\n"),
+            format!("{sound}# portent_{key}"),
+            sound.replace("\"a\"", &format!("\"{key}\"")),
+            sound.replace("sha256 = \"", &format!("sha256 = \"{key}")),
+        ] {
+            let error = Keys::parse(&text).unwrap_err();
+            assert!(error.contains("holds a whole key") && !error.contains("0aF9"), "{error}\n{text}");
+        }
+        assert!(Keys::parse(&format!("{sound}# {KEY_PREFIX}\n# {}", &key[..key.len() - 1])).is_ok());
     }
 
     #[test]

@@ -7,9 +7,11 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use tracing::info;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::caller::Caller;
 use crate::runtime::{ReloadError, Reloads};
 
 /// A reload waits for the pipeline, which waits for its store; a client waits for so long.
@@ -36,7 +38,8 @@ pub(super) fn routes() -> OpenApiRouter<Lifecycle> {
             body = String, content_type = "text/plain"),
     )
 )]
-async fn reload(State(lifecycle): State<Lifecycle>) -> Response {
+async fn reload(State(lifecycle): State<Lifecycle>, caller: Caller) -> Response {
+    info!(caller = %caller, "{caller} asked for a reload of the config");
     match tokio::time::timeout(PATIENCE, lifecycle.reloads.reload()).await {
         Ok(Ok(changed)) => text(StatusCode::OK, &changed),
         Ok(Err(error @ ReloadError::Refused(_))) => {

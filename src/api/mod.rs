@@ -49,7 +49,7 @@ pub use self::entrance::{Entrance, EntranceError, Unguarded};
 pub use self::hosts::host_name;
 pub use self::in_force::{CurrentConfig, InForce, Refusal};
 pub use self::keyring::{KeysError, check_keys_file};
-pub use self::keys::{KEYS_MAX, key_name};
+pub use self::keys::{KEY_BYTES, KEY_PREFIX, KEYS_MAX, key_name};
 pub use self::metrics::describe_metrics;
 pub use self::openapi::openapi;
 pub use self::probes::EncodeMetrics;

@@ -5,22 +5,36 @@ use std::any::Any;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use reqwest::Url;
 use tracing::error;
 
+use super::Settings;
 use super::problem::{Kind, Problem};
 
 const NO_PAGE: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
+/// The site under which people reach the agent, where it has a name of its own: a proxy may ask it under another host.
+#[derive(Debug, Clone)]
+pub(super) struct Site(Option<Arc<str>>);
+
+impl Site {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let url = settings.external_url.as_deref().and_then(|url| Url::parse(url).ok());
+        Self(url.map(|url| url.origin().ascii_serialization().into()))
+    }
+}
+
 /// Wraps a request.
-pub(super) async fn pass(request: Request, next: Next) -> Response {
+pub(super) async fn pass(State(own): State<Site>, request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    if let Some(site) = foreign_site(&request) {
+    if let Some(site) = foreign_site(&own, &request) {
         let detail = format!(
             "this request comes from a page of another site ({site}); send it from where the agent is"
         );
@@ -51,7 +65,7 @@ pub(super) async fn pass(request: Request, next: Next) -> Response {
 
 /// Where a request that may change something comes from, if a browser says that it is a page of another site. Programs
 /// send neither header.
-fn foreign_site(request: &Request) -> Option<String> {
+fn foreign_site(own: &Site, request: &Request) -> Option<String> {
     if request.method().is_safe() {
         return None;
     }
@@ -64,7 +78,8 @@ fn foreign_site(request: &Request) -> Option<String> {
     }
     let origin = text("origin")?;
     let host = text("host").unwrap_or_default();
-    let is_own = origin.split_once("://").is_some_and(|(_, authority)| authority == host);
+    let is_own = origin.split_once("://").is_some_and(|(_, authority)| authority == host)
+        || own.0.as_deref().is_some_and(|own| own == origin);
     (!is_own).then(|| origin.chars().take(80).collect())
 }
 
@@ -100,7 +115,7 @@ fn text_of(panic: &(dyn Any + Send)) -> &str {
 mod tests {
     use axum::Router;
     use axum::body::{Body, to_bytes};
-    use axum::middleware::from_fn;
+    use axum::middleware::from_fn_with_state;
     use axum::routing::get;
     use serde_json::Value;
 
@@ -112,12 +127,19 @@ mod tests {
 
     #[track_caller]
     fn check(method: Method, headers: &[(&str, &str)], is_foreign: bool) {
+        check_below(None, method, headers, is_foreign);
+    }
+
+    #[track_caller]
+    fn check_below(external_url: Option<&str>, method: Method, headers: &[(&str, &str)], is_foreign: bool) {
+        let external_url = external_url.map(str::to_owned);
+        let own = Site::new(&Settings { external_url, ..Settings::at(([127, 0, 0, 1], 9098).into()) });
         let mut request = Request::builder().method(method).uri("/x").header("host", "agent:9098");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let request = request.body(Body::empty()).unwrap();
-        assert_eq!(foreign_site(&request).is_some(), is_foreign, "{headers:?}");
+        assert_eq!(foreign_site(&own, &request).is_some(), is_foreign, "{headers:?}");
     }
 
     #[test]
@@ -131,9 +153,29 @@ mod tests {
         check(Method::GET, &[("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")], false);
     }
 
+    #[test]
+    fn a_page_of_the_external_url_is_our_own_behind_a_proxy_that_asks_under_another_host() {
+        let origin = [("origin", "https://portent.example"), ("sec-fetch-site", "same-origin")];
+        check(Method::POST, &origin, true);
+        for external in ["https://portent.example", "https://Portent.example:443/agent/"] {
+            check_below(Some(external), Method::POST, &origin, false);
+            check_below(Some(external), Method::POST, &[("origin", "http://agent:9098")], false);
+            for other in
+                ["https://evil.example", "http://portent.example", "https://portent.example:444", "null"]
+            {
+                check_below(Some(external), Method::POST, &[("origin", other)], true);
+            }
+            let other_site = [("origin", "https://portent.example"), ("sec-fetch-site", "cross-site")];
+            check_below(Some(external), Method::POST, &other_site, true);
+        }
+    }
+
     #[tokio::test]
     async fn a_panic_is_a_problem_that_keeps_its_text_to_itself() {
-        let mut router = Router::new().route("/x", get(defect)).layer(from_fn(pass)).into_service::<Body>();
+        let mut router = Router::new()
+            .route("/x", get(defect))
+            .layer(from_fn_with_state(Site(None), pass))
+            .into_service::<Body>();
         let request = Request::builder().uri("/x").body(Body::empty()).unwrap();
         let response = tower_service::Service::call(&mut router, request).await.unwrap();
         assert_eq!(response.status(), 500);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::Redirect;
 use axum::routing::get;
 
@@ -16,7 +16,7 @@ use super::index::Index;
 use super::lifecycle::Lifecycle;
 use super::links::Links;
 use super::openapi::document;
-use super::passage::{other_method, pass, unknown_path};
+use super::passage::{Site, other_method, pass, unknown_path};
 use super::probes::{EncodeMetrics, Probes};
 use super::signals::Signals;
 use super::status::Agent;
@@ -77,7 +77,7 @@ pub fn router(parts: Parts, settings: &Settings, entrance: &Entrance) -> Router 
         .fallback(unknown_path)
         .layer(from_fn_with_state(access, guard))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(from_fn(pass))
+        .layer(from_fn_with_state(Site::new(settings), pass))
 }
 
 fn below(prefix: &str, router: Router) -> Router {

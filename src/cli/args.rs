@@ -183,6 +183,12 @@ pub(super) struct ProbeArgs {
     /// How long the answer may take in all
     #[arg(long, default_value = "3s", value_name = "DURATION", value_parser = super::probe::timeout)]
     pub(super) timeout: Duration,
+    /// The authorities that may vouch for the agent's certificate, as PEM; those of the system where it is not given
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca_file: Option<PathBuf>,
+    /// A certificate of one's own and its private key, in one PEM file
+    #[arg(long, value_name = "FILE")]
+    pub(super) client_cert_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -223,7 +229,7 @@ fn timeout(text: &str) -> Result<Duration, String> {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeyCommand {
-    /// Make a key: print it once, with the entry for the keys file (api.keys_file)
+    /// Make a key: print it once to standard error, and its entry for the keys file (api.keys_file) to standard output
     New(NewKeyArgs),
 }
 

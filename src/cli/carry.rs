@@ -31,6 +31,17 @@ fn write_table(lines: &mut String, table: &Table, path: &str, file: &Path) {
     for (key, value) in table.iter().filter(|(key, _)| !(path.is_empty() && *key == "url")) {
         let spelled = spelled(key);
         let path = if path.is_empty() { spelled } else { format!("{path}.{spelled}") };
+        if let Some(missing) = missing_beside(table, &path, key) {
+            // Alone it would make the new config one that is refused. A table may hold a secret and is not shown.
+            let shown =
+                if value.is_table() { format!("{path} is left out") } else { format!("{path} = {value}") };
+            let shown = comment_text(&shown, 400);
+            let _ = writeln!(
+                lines,
+                "# {shown}\n# It is of use with {missing}, which is not carried over: write both."
+            );
+            continue;
+        }
         let kept = match value {
             Value::Table(table) => {
                 write_table(lines, table, &path, file);
@@ -54,6 +65,22 @@ fn write_table(lines: &mut String, table: &Table, path: &str, file: &Path) {
             ),
         };
     }
+}
+
+/// What a setting needs in the table that it stands in and that will not stand there in the new config: it is a secret, or
+/// comes from the environment.
+fn missing_beside(table: &Table, path: &str, key: &str) -> Option<&'static str> {
+    let names = |key: &str| table.get(key).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+    let is_in = |parent: &str| path.ends_with(&format!("{parent}.{key}")) && !path.contains("headers.");
+    let (other, word) = match key {
+        "user" if is_in("basic_auth") => ("password_file", "its password"),
+        "password_file" if is_in("basic_auth") => ("user", "its user"),
+        "cert_file" if is_in("tls") => ("key_file", "its key_file"),
+        "key_file" if is_in("tls") => ("cert_file", "its cert_file"),
+        "proxy_basic_auth" if is_in("http") => ("proxy_url", "proxy_url"),
+        _ => return None,
+    };
+    (!names(other)).then_some(word)
 }
 
 /// Whether a text is no secret: by its key, since it is a span of time, or since it is a URL without a user.
@@ -107,6 +134,62 @@ mod tests {
             !lines.contains("hunter") && !lines.contains("http://a") && !lines.contains("signal"),
             "{lines}"
         );
+    }
+
+    /// What is written where the file has these lines below `[source.http]`; it has to load.
+    #[track_caller]
+    fn written(folder: &Path, http: &str) -> String {
+        let file = folder.join("portent.toml");
+        std::fs::write(&file, format!("[source]\nurl = 'http://a'\n[source.http]\n{http}\n")).unwrap();
+        let lines = source_lines(&file).unwrap();
+        let text = format!("[source]\nurl = 'http://b'\n{lines}");
+        if let Err(report) = config::load_text("t", &text, [], &[]) {
+            panic!("for {http}:\n{text}\n{report}");
+        }
+        lines
+    }
+
+    #[test]
+    fn what_is_of_no_use_without_a_secret_that_is_left_out_is_commented_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let proxy = "proxy_url = 'http://proxy.example:3128'";
+        // The second of each comes from the environment.
+        for http in [
+            "basic_auth = { user = 'me', password = 'hunter2' }",
+            "basic_auth = { user = 'me' }",
+            &format!("{proxy}\nproxy_basic_auth = {{ user = 'me', password = 'hunter2' }}"),
+            &format!("{proxy}\nproxy_basic_auth = {{ user = 'me' }}"),
+        ] {
+            let lines = written(folder, http);
+            assert!(lines.contains("basic_auth.user = \"me\"\n"), "{lines}");
+            assert!(!lines.contains("\nhttp.basic_auth") && !lines.starts_with("http.basic_auth"), "{lines}");
+            assert!(lines.contains("with its password, which is not carried over"), "{lines}");
+            assert!(!lines.contains("hunter"), "{lines}");
+        }
+        let lines = written(folder, "tls = { cert_file = 'client.pem' }");
+        assert!(lines.starts_with("# http.tls.cert_file = "), "{lines}");
+        let lines = written(folder, "basic_auth = { password_file = 'password' }");
+        assert!(lines.starts_with("# http.basic_auth.password_file = "), "{lines}");
+        let lines = written(folder, "proxy_basic_auth = { user = 'me', password_file = 'password' }");
+        assert!(lines.starts_with("# http.proxy_basic_auth is left out"), "{lines}");
+        let lines = written(folder, "proxy_basic_auth = { user = 'me', password = 'hunter2' }");
+        assert!(!lines.contains("hunter"), "{lines}");
+    }
+
+    #[test]
+    fn a_user_with_a_password_file_is_carried_over() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let password = folder.path().join("password");
+        std::fs::write(&password, "p").unwrap();
+        std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let lines = written(folder.path(), "basic_auth = { user = 'me', password_file = 'password' }");
+        let expected = format!(
+            "http.basic_auth.password_file = \"{}\"\nhttp.basic_auth.user = \"me\"\n",
+            password.display()
+        );
+        assert_eq!(lines, expected);
     }
 
     #[test]

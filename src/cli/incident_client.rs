@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Identity, StatusCode, Url};
+use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::certificates::with_certificates;
 use super::incident_args::Remote;
 use super::incident_text::plain;
 use crate::config;
@@ -65,27 +66,9 @@ impl Agent {
         }
         let key_file = remote.key_file.clone().or_else(|| from("PORTENT_KEY_FILE").map(Into::into));
         // A redirect could carry the key elsewhere, and a proxy of the environment is not meant for this machine.
-        let mut builder = Client::builder().timeout(TIMEOUT).redirect(Policy::none()).no_proxy();
-        if let Some(path) = &remote.ca_file {
-            let bytes = std::fs::read(path).with_context(|| format!("--ca-file {}", path.display()))?;
-            let authorities = Certificate::from_pem_bundle(&bytes)
-                .with_context(|| format!("--ca-file {} holds no certificate as PEM", path.display()))?;
-            if authorities.is_empty() {
-                bail!("--ca-file {} holds no certificate as PEM", path.display());
-            }
-            builder = builder.tls_certs_only(authorities);
-        }
-        if let Some(path) = &remote.client_cert_file {
-            let bytes =
-                std::fs::read(path).with_context(|| format!("--client-cert-file {}", path.display()))?;
-            let identity = Identity::from_pem(&bytes).with_context(|| {
-                format!(
-                    "--client-cert-file {} needs a certificate and its private key as PEM",
-                    path.display()
-                )
-            })?;
-            builder = builder.identity(identity);
-        }
+        let builder = Client::builder().timeout(TIMEOUT).redirect(Policy::none()).no_proxy();
+        let builder =
+            with_certificates(builder, remote.ca_file.as_deref(), remote.client_cert_file.as_deref())?;
         let client = builder.build().context("no HTTP client with these certificates")?;
         Ok(Self { base: base.trim_end_matches('/').to_owned(), client, key: key_file.map(Secret::File) })
     }

@@ -2,6 +2,7 @@
 
 mod args;
 mod carry;
+mod certificates;
 mod check;
 mod incident;
 mod incident_args;

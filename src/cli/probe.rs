@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::args::ProbeArgs;
+use super::certificates::with_certificates;
 use crate::time::parse_duration;
 
 /// The bytes of an answer that are read: a probe says a sentence, whatever else stands at the address.
@@ -33,7 +34,7 @@ impl Probe {
 /// Asks once and prints what was answered: exit code 0 where the answer is yes, 1 for everything else.
 pub(super) async fn probe(probe: Probe, args: ProbeArgs) -> anyhow::Result<ExitCode> {
     let url = format!("{}{}", args.url.trim_end_matches('/'), probe.path());
-    match ask(&url, args.timeout).await {
+    match ask(&url, &args).await {
         Ok(said) => {
             writeln!(std::io::stdout(), "{said}")?;
             Ok(ExitCode::SUCCESS)
@@ -46,14 +47,14 @@ pub(super) async fn probe(probe: Probe, args: ProbeArgs) -> anyhow::Result<ExitC
 }
 
 /// The first line of a good answer, or why there is none.
-async fn ask(url: &str, timeout: Duration) -> Result<String, String> {
+async fn ask(url: &str, args: &ProbeArgs) -> Result<String, String> {
+    let timeout = args.timeout;
     // The agent itself is asked: a proxy or a redirect would answer for somebody else.
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(timeout)
-        .build()
-        .map_err(|error| causes(&error))?;
+    let builder =
+        reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(timeout);
+    let builder = with_certificates(builder, args.ca_file.as_deref(), args.client_cert_file.as_deref());
+    let builder = builder.map_err(|error| format!("{error:#}"))?;
+    let client = builder.build().map_err(|error| causes(&error))?;
     let mut answer = client.get(url).send().await.map_err(|error| failure(&error, timeout))?;
     let mut body = Vec::new();
     while body.len() < ANSWER_BYTES_MAX {

@@ -64,10 +64,13 @@ fn content(node: &Node, path: &str) -> String {
         return String::new();
     }
     let folder = node.place.origin.folder().map(std::path::PathBuf::from).unwrap_or_default();
+    let file = folder.join(path);
+    // What cannot be read is refused by whoever reads the key; opening a pipe would wait for its writer.
+    if !file.is_file() {
+        return String::new();
+    }
     let mut bytes = Vec::new();
-    // A file that cannot be read is refused by whoever reads the key.
-    let read = std::fs::File::open(folder.join(path))
-        .and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut bytes));
+    let read = std::fs::File::open(file).and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut bytes));
     read.map(|_| Digest::of_bytes(&bytes).to_string()).unwrap_or_default()
 }
 

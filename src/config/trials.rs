@@ -1,6 +1,7 @@
 //! The config as a whole: what is refused and with which words, how layers meet, what stays secret.
 
 mod api;
+mod examples;
 mod layering;
 mod refusals;
 mod robustness;

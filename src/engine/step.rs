@@ -273,11 +273,11 @@ impl Engine {
         self.resolve(now, over, effects);
     }
 
-    /// Whether the backend does not answer for a signal of an incident: silence is no recovery, and what is still to be
+    /// Whether a signal of an incident was not asked or not answered: silence is no recovery, and what is still to be
     /// caught up may hold more of it.
     fn awaits_samples(&self, incident: &Incident) -> bool {
         let unanswered = self.polls.unanswered();
-        let fails = |signal| unanswered.get(signal).is_some_and(|polls| polls.failure == Failure::Backend);
+        let fails = |signal| unanswered.get(signal).is_some_and(|polls| polls.failure != Failure::Query);
         incident.members.iter().any(|member| fails(&member.key.signal))
     }
 

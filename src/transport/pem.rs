@@ -86,6 +86,10 @@ fn read(file: &Path) -> Result<Vec<u8>, String> {
     let refused = |error: std::io::Error| {
         format!("file {shown} cannot be read: {}: give a file that the agent may read", error.kind())
     };
+    // Looked at before it is opened: opening a pipe would wait for its writer.
+    if !std::fs::metadata(file).map_err(refused)?.is_file() {
+        return Err(format!("file {shown} is no regular file: give a PEM file"));
+    }
     let mut bytes = Vec::new();
     let opened = std::fs::File::open(file).map_err(refused)?;
     opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(refused)?;

@@ -16,6 +16,7 @@ use crate::it::support::{Demo, Process, eventually, free_port, has, log_of, real
 /// Panels that show nothing as long as nothing of the kind has happened, with what would have to happen.
 const MAY_BE_EMPTY: &[(&str, &str)] = &[
     ("Failed polls", "a poll fails; its kinds are not known before"),
+    ("Requests refused by the API", "a request is refused; its reasons are not known before"),
     ("Tokens", "a model is asked"),
     ("Fallbacks to heuristics", "a model does not answer; its reasons are not known before"),
 ];
@@ -173,7 +174,7 @@ async fn every_panel_shows_something_and_no_alert_fires_while_all_is_well() {
         let body: Value = reply.json().await.ok()?;
         let rules = body["data"]["groups"][0]["rules"].as_array()?.clone();
         assert!(rules.iter().all(|rule| rule["health"] != "err"), "{rules:#?}");
-        (rules.len() == 8 && rules.iter().all(|rule| rule["health"] == "ok")).then_some(())
+        (rules.len() == 9 && rules.iter().all(|rule| rule["health"] == "ok")).then_some(())
     })
     .await;
     assert_eq!(stack.ask("ALERTS{alertstate=\"firing\"}").await, Ok(Vec::new()));

@@ -1,13 +1,16 @@
 //! `portent check healthy|ready` against servers that answer well, badly, elsewhere, endlessly, or not at all.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::Redirect;
 use axum::routing::get;
+use portent_demo_service::{Schedule, World};
 use tokio::net::TcpListener;
 
 use super::shipped::portent;
-use crate::it::support::free_port;
+use crate::it::support::{Demo, Process, eventually, free_port, log_of, real_clock};
 
 /// Where these routes are served until the test ends.
 async fn served(router: Router) -> String {
@@ -67,6 +70,48 @@ async fn an_answer_without_end_is_read_in_part() {
     let router = Router::new().route("/-/healthy", get(async || "x".repeat(1 << 20)));
     let (code, said) = asked("healthy", &served(router).await, &[]);
     assert_eq!((code, said.len()), (Some(0), 301));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_with_tls_is_asked_through_its_authority() {
+    let demo = Demo::start(World::new(7, Schedule::Off), real_clock()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        file.display().to_string()
+    };
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap().pem();
+    let (cert, key) = (put("cert.pem", &certificate), put("key.pem", &key.serialize_pem()));
+    let port = free_port();
+    let config = format!(
+        "[source]\nurl = '{}'\n[api]\nlisten_address = '127.0.0.1:{port}'\n[api.tls]\ncert_file = '{cert}'\nkey_file = \
+         '{key}'\n[store]\npath = '{}'\n[signal.up]\nquery = 'up'\n",
+        demo.url(),
+        folder.path().join("portent.db").display(),
+    );
+    let config = put("portent.toml", &config);
+    let _agent = Process::start(
+        std::process::Command::new(env!("CARGO_BIN_EXE_portent"))
+            .args(["run", &format!("--config.file={config}")])
+            .stdout(log_of(folder.path(), "agent.out"))
+            .stderr(log_of(folder.path(), "agent.err")),
+    );
+    let url = format!("https://127.0.0.1:{port}");
+    let trusting = format!("--ca-file={cert}");
+    eventually("the agent answers", || async {
+        (asked("healthy", &url, &[&trusting]).0 == Some(0)).then_some(())
+    })
+    .await;
+    let (code, no) = asked("healthy", &url, &[]);
+    assert!(code == Some(1) && no.contains("certificate"), "{no}");
+    let (code, no) = asked("healthy", &url, &[&format!("--ca-file={config}")]);
+    assert!(code == Some(1) && no.contains("holds no certificate"), "{no}");
+    let (code, no) = asked("healthy", &url, &[&trusting, &format!("--client-cert-file={config}")]);
+    assert!(code == Some(1) && no.contains("--client-cert-file"), "{no}");
 }
 
 #[test]
