@@ -227,7 +227,7 @@ impl SourceError {
     /// Each word that [`Self::kind`] gives.
     pub(crate) const KINDS: [&str; 6] = ["connect", "timeout", "status", "decode", "limit", "config"];
 
-    /// A word for a metric's label; one of [`Self::KINDS`].
+    /// A word for a metric's label; one of `KINDS`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Connect { .. } | Self::Worker { .. } => "connect",
