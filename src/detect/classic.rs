@@ -1,6 +1,7 @@
 //! The classic rule without its flaws: the current sample against the mean and the scale of those before it.
 
 use super::finding::Side;
+use super::opinion::SCORE_MAX;
 use super::settings::Settings;
 
 /// The long memory of a series' noise: squared one-step errors with exponentially fading weights.
@@ -80,8 +81,6 @@ impl Verdict {
     }
 }
 
-/// Scores above this say nothing more; the cap keeps every figure finite on the way through JSON.
-const SCORE_MAX: f64 = 1e9;
 
 /// Judges one sample.
 ///

@@ -4,10 +4,12 @@
 #![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm, clippy::indexing_slicing))]
 
 mod classic;
+pub mod detectors;
 mod finding;
 mod gaps;
 mod index;
 mod reconfigure;
+mod opinion;
 mod run;
 mod seen;
 mod settings;
@@ -17,6 +19,7 @@ mod table;
 pub use self::classic::{Baseline, Noise, Verdict, baseline_of, judge};
 pub use self::finding::{Anomaly, Finding, Restart, SeriesView, Side, What};
 pub use self::gaps::Gaps;
+pub use self::opinion::{Opinion, SCORE_MAX};
 pub use self::run::confidence;
 pub use self::settings::{FORGET_AFTER, Kind, Missing, Settings, Sides, SignalPlan};
 pub use self::stage::{Closed, Detect, Loss, Tally};
