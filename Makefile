@@ -34,7 +34,7 @@ soak: ## The demo at speed 60 for 20 real minutes, its memory sampled.
 	$(CARGO) build --release
 	benches/soak.sh
 
-rules: ## The agent's and a real Prometheus' CPU beside z-score rules, at 10,000 series; 8 minutes.
+rules: ## The agent's and a real Prometheus' CPU beside z-score rules, at 10,000 series; 11 minutes.
 	$(CARGO) build --release
 	benches/rules.sh
 

@@ -14,7 +14,7 @@
 # it 640 seconds then). Takes about two minutes longer than three times the seconds, and 2 GB in the temporary folder.
 set -eu
 
-seconds=${1:-300}
+seconds=${1:-150}
 interval=${2:-60s}
 series=${3:-10000}
 portent=${PORTENT:-${CARGO_TARGET_DIR:-target}/release/portent}
