@@ -6,7 +6,7 @@ use super::layers::lay_over;
 use super::section::{Notes, Section};
 use super::settings::{Signal, SignalDefaults};
 use super::tree::{Node, Table, Value};
-use crate::detect::{self, Kind, Missing, Sides, SignalPlan};
+use crate::detect::{self, Detector, Kind, Missing, Sides, SignalPlan};
 use crate::series::SignalName;
 use crate::source::{ServiceLabels, SignalQuery, check_promql, longest_window};
 use crate::time::format_duration;
@@ -137,6 +137,9 @@ fn service_label(section: &mut Section<'_>) -> Option<ServiceLabels> {
 }
 
 fn detection(section: &mut Section<'_>) -> Option<detect::Settings> {
+    let detector = section.choice("detector", &Detector::ALL.map(|detector| (detector.as_str(), detector)));
+    let false_openings_per_day = section.number("false_openings_per_day", 1e-6..=1e6);
+    let exit_score = section.number("exit_score", 0.1..=1.0);
     let sigma = section.number("sigma", 1.0..=10.0);
     let baseline_points = section.count("baseline_points", 8..=240);
     let scale_floor_absolute = section.number("scale_floor_absolute", 0.0..);
@@ -156,6 +159,9 @@ fn detection(section: &mut Section<'_>) -> Option<detect::Settings> {
     let adopt_after = section.duration("adopt_after", Duration::from_secs(60)..=30 * DAY);
     let missing = missing(section);
     Some(detect::Settings {
+        detector: detector?,
+        false_openings_per_day: false_openings_per_day?,
+        exit_score: exit_score?,
         sigma: sigma?,
         baseline_points: baseline_points?,
         scale_floor_absolute: scale_floor_absolute?,

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     fn score(window: &[f64], value: f64) -> f64 {
-        let settings = Settings::default();
+        let settings = Settings::classic();
         judge(value, baseline_of(window, Noise::default(), &settings), &settings).score
     }
 
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn the_boundary_is_sigma_scales() {
         let window: Vec<f64> = (0..19).map(|n| 100.0 + if n % 2 == 0 { 10.0 } else { -10.0 }).collect();
-        let settings = Settings { min_deviation_relative: 0.0, ..Settings::default() };
+        let settings = Settings { min_deviation_relative: 0.0, ..Settings::classic() };
         let baseline = baseline_of(&window, Noise::default(), &settings);
         let at = |z: f64| judge(baseline.mean + z * baseline.scale, baseline, &settings).score;
         assert!((at(3.0) - 1.0).abs() < 1e-9);
@@ -144,7 +144,7 @@ mod tests {
             window in proptest::collection::vec(-1e150_f64..1e150, 1..40),
             value in -1e150_f64..1e150,
         ) {
-            let settings = Settings::default();
+            let settings = Settings::classic();
             let verdict = judge(value, baseline_of(&window, Noise::default(), &settings), &settings);
             prop_assert!(verdict.score.is_finite() && verdict.z.is_finite() && verdict.expected.is_finite());
         }
@@ -157,7 +157,7 @@ mod tests {
         ) {
             let settings = Settings {
                 scale_floor_relative: 0.0, scale_floor_absolute: 0.1, min_deviation_relative: 0.0,
-                ..Settings::default()
+                ..Settings::classic()
             };
             let of = |window: &[f64], value| judge(value, baseline_of(window, Noise::default(), &settings), &settings).score;
             let moved: Vec<f64> = window.iter().map(|v| v + shift).collect();

@@ -19,9 +19,14 @@ pub(super) struct Mark {
 impl Mark {
     /// The side on which the sample is anomalous and counts.
     pub(super) fn side(&self, sides: Sides) -> Option<Side> {
-        let side = if self.signed_score > 1.0 {
+        self.side_beyond(1.0, sides)
+    }
+
+    /// The side on which the sample is beyond a score and counts.
+    fn side_beyond(&self, score: f64, sides: Sides) -> Option<Side> {
+        let side = if self.signed_score > score {
             Side::Up
-        } else if self.signed_score < -1.0 {
+        } else if self.signed_score < -score {
             Side::Down
         } else {
             return None;
@@ -100,12 +105,14 @@ impl Run {
         step: Duration,
     ) -> Step {
         let Some(current) = marks.last() else { return Step::Nothing };
-        if self.stretch_is_a_level(current.at_ms, verdict.is_outside(), settings) {
+        let is_away = self.leaves_out(verdict, settings);
+        if self.stretch_is_a_level(current.at_ms, is_away, settings) {
             let since_ms = self.stretch.map_or(current.at_ms, |stretch| stretch.since_ms);
             *self = Self { settled_through_ms: Some(current.at_ms), ..Self::default() };
             return Step::Adopt { since: Timestamp::from_millis(since_ms) };
         }
-        match (&mut self.anomaly, current.side(settings.sides)) {
+        let boundary = if self.anomaly.is_some() { settings.exit_score } else { 1.0 };
+        match (&mut self.anomaly, current.side_beyond(boundary, settings.sides)) {
             (Some(anomaly), Some(side)) => {
                 self.inside_in_a_row = 0;
                 anomaly.until = Timestamp::from_millis(current.at_ms);
@@ -136,6 +143,11 @@ impl Run {
         }
     }
 
+    /// Whether a sample stays out of the baseline: it is outside, or an anomaly is open and not yet left.
+    pub(super) fn leaves_out(&self, verdict: &Verdict, settings: &Settings) -> bool {
+        verdict.score > if self.anomaly.is_some() { settings.exit_score } else { 1.0 }
+    }
+
     /// The samples that can be evidence for another anomaly.
     fn unsettled<'a>(&self, marks: &'a [Mark]) -> &'a [Mark] {
         let first = marks.partition_point(|mark| Some(mark.at_ms) <= self.settled_through_ms);
@@ -153,7 +165,7 @@ impl Run {
         self.stretch = stretch.lasts(settings).then_some(stretch);
         self.stretch.is_some()
             && is_outside
-            && stretch.points >= settings.baseline_points
+            && stretch.points >= settings.adopt_points()
             && at_ms.saturating_sub(stretch.since_ms) >= millis(settings.adopt_after)
     }
 }

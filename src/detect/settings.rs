@@ -11,6 +11,12 @@ pub const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// How one signal is judged. The defaults are those of `config/default.toml`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
+    /// Which detector judges.
+    pub detector: Detector,
+    /// So many openings a day are expected of noise alone, over all series of the agent. Above 0.
+    pub false_openings_per_day: f64,
+    /// An open anomaly goes on while the score is above this. Above 0, at most 1.
+    pub exit_score: f64,
     /// Half the width of the band in scales: a sample is anomalous beyond it. 1 to 10.
     pub sigma: f64,
     /// How many samples before the current one make the baseline. 8 to 240.
@@ -42,6 +48,28 @@ pub struct Settings {
     pub adopt_after: Duration,
     /// What a series that stops means.
     pub missing: Missing,
+}
+
+/// What judges the samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detector {
+    /// Residuals at several time scales, each against the fitted tail of its own past.
+    Tail,
+    /// The sample against mean and deviation of those before it.
+    Classic,
+}
+
+impl Detector {
+    /// Every detector, for checks and messages.
+    pub const ALL: [Self; 2] = [Self::Tail, Self::Classic];
+
+    /// The word for it in config and API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tail => "tail",
+            Self::Classic => "classic",
+        }
+    }
 }
 
 /// Which deviations count.
@@ -141,26 +169,69 @@ pub struct SignalPlan {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            detector: Detector::Tail,
+            false_openings_per_day: 0.1,
+            exit_score: 0.9,
             sigma: 3.0,
             baseline_points: 19,
             scale_floor_absolute: 1e-9,
-            scale_floor_relative: 0.02,
+            scale_floor_relative: 0.01,
             sides: Sides::Both,
             min_deviation_absolute: 0.0,
-            min_deviation_relative: 0.1,
-            open_points: 3,
-            open_window: 3,
-            strong_points: 2,
+            min_deviation_relative: 0.05,
+            open_points: 1,
+            open_window: 1,
+            strong_points: 1,
             strong_score: 2.0,
-            clear_points: 4,
+            clear_points: 5,
             min_confidence: 0.75,
-            adopt_after: Duration::from_secs(3600),
+            adopt_after: Duration::from_secs(1800),
             missing: Missing::Alert { after: Duration::from_secs(300) },
         }
     }
 }
 
+/// A sample rarer than this is outside, however few series there are.
+const CUT_MAX: f64 = 1e-3;
+/// A level is not adopted on fewer samples.
+const ADOPT_POINTS: usize = 30;
+
 impl Settings {
+    /// The settings of the classic rule: a window of 19 samples, three of three outside, or two far outside.
+    pub fn classic() -> Self {
+        Self {
+            detector: Detector::Classic,
+            exit_score: 1.0,
+            scale_floor_relative: 0.02,
+            min_deviation_relative: 0.1,
+            open_points: 3,
+            open_window: 3,
+            strong_points: 2,
+            clear_points: 4,
+            adopt_after: Duration::from_secs(3600),
+            ..Self::default()
+        }
+    }
+
+    /// The probability of a single sample at which the score is 1, where so many samples a day are judged over all
+    /// series.
+    pub fn cut(&self, samples_a_day: f64) -> f64 {
+        (self.false_openings_per_day / samples_a_day.max(1.0)).clamp(1e-15, CUT_MAX)
+    }
+
+    /// So many samples at least make a new level.
+    pub(super) fn adopt_points(&self) -> usize {
+        match self.detector {
+            Detector::Tail => self.baseline_points.max(ADOPT_POINTS),
+            Detector::Classic => self.baseline_points,
+        }
+    }
+
+    /// Whether what comes again and again is taken for usual.
+    pub(super) fn learns_recurrence(&self) -> bool {
+        self.detector == Detector::Tail
+    }
+
     /// The deviation, in scales, that a lasting anomaly needs to open after every gate: `sigma`, or more where
     /// `min_confidence` asks for more evidence than a window full of samples at the boundary gives.
     ///
@@ -177,12 +248,12 @@ mod tests {
 
     #[test]
     fn the_default_gates_keep_three_sigma_at_three() {
-        assert!((Settings::default().effective_sigma() - 3.0).abs() < 1e-9);
+        assert!((Settings::classic().effective_sigma() - 3.0).abs() < 1e-9);
     }
 
     #[test]
     fn a_stricter_confidence_shows_in_the_effective_threshold() {
-        let strict = Settings { min_confidence: 0.99, ..Settings::default() };
+        let strict = Settings { min_confidence: 0.99, ..Settings::classic() };
         assert!(strict.effective_sigma() > 5.0, "{}", strict.effective_sigma());
     }
 

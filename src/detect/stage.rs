@@ -14,6 +14,9 @@ use crate::id::Fingerprint;
 use crate::series::{Batch, SeriesKey, Service, SignalName};
 use crate::time::Timestamp;
 
+/// Seconds of a day.
+const DAY_S: f64 = 86_400.0;
+
 /// Judges the series of all signals.
 #[derive(Debug, Clone)]
 pub struct Detect {
@@ -72,6 +75,8 @@ pub struct Tally {
     pub unsettled_total: u64,
     /// Samples outside their band.
     pub outside_total: u64,
+    /// Samples outside their band that are no anomaly, since the series does that all the time.
+    pub usual_total: u64,
     /// Samples that came again or late and were left out.
     pub repeated_total: u64,
     /// Rows left out because the signal has its limit of series.
@@ -186,7 +191,20 @@ impl Detect {
         // Stable: of one moment, what was found first stays first.
         findings.sort_by_key(|finding| (finding.at, finding.key.hash));
         self.count(signal, counts);
+        self.share_out();
         Closed { findings, seen_ms }
+    }
+
+    /// Shares the expected number of false openings out among all samples that are judged in a day.
+    fn share_out(&mut self) {
+        let samples =
+            |table: &Table| table.tracked() as f64 * DAY_S / table.plan.step.as_secs_f64().max(1e-3);
+        let total: f64 = self.tables.values().map(samples).sum();
+        // In steps of a tenth, so that a series that comes or goes does not move every boundary.
+        let rounded = 1.1_f64.powf(total.max(1.0).log(1.1).ceil());
+        for table in self.tables.values_mut() {
+            table.set_cut(table.plan.settings.cut(rounded));
+        }
     }
 
     fn count(&mut self, signal: &SignalName, counts: Counts) {
@@ -194,6 +212,7 @@ impl Detect {
         tally.judged_total += counts.judged;
         tally.unsettled_total += counts.unsettled;
         tally.outside_total += counts.outside;
+        tally.usual_total += counts.usual;
         tally.repeated_total += counts.repeated;
         tally.untracked_total += counts.untracked;
         tally.evicted_total += counts.evicted;

@@ -10,10 +10,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::classic::{Baseline, Noise, baseline_of, judge};
-use super::finding::{Anomaly, Finding, Restart, SeriesView, What};
+use super::finding::{Anomaly, Finding, Restart, SeriesView, Side, What};
 use super::gaps::Gaps;
 use super::index::{Index, Standing, Sums};
+use super::panel::Panel;
+use super::recurrence::Episodes;
 use super::run::{Mark, Run, Step};
 use super::seen::Seen;
 use super::settings::{FORGET_AFTER, Missing, SignalPlan};
@@ -31,6 +32,7 @@ pub(super) struct Counts {
     pub(super) judged: u64,
     pub(super) unsettled: u64,
     pub(super) outside: u64,
+    pub(super) usual: u64,
     pub(super) repeated: u64,
     pub(super) untracked: u64,
     pub(super) evicted: u64,
@@ -44,13 +46,13 @@ pub(super) struct Table {
     free: Vec<usize>,
     recent_len: usize,
     keys: Vec<Arc<SeriesKey>>,
-    /// Accepted samples: a ring of `baseline_points` a row.
-    accepted: Vec<f64>,
-    accepted_count: Vec<u64>,
+    panel: Panel,
+    /// The probability, for one sample of one series, at which a score of 1 stands.
+    cut: f64,
+    episodes: Vec<Episodes>,
     /// Samples as they came: a ring of `recent_len` a row.
     recent: Vec<Mark>,
     recent_count: Vec<u64>,
-    noise: Vec<Noise>,
     runs: Vec<Run>,
     /// The first sample of a row.
     began_ms: Vec<i64>,
@@ -68,17 +70,19 @@ pub(super) struct Table {
 impl Table {
     pub(super) fn new(plan: SignalPlan) -> Self {
         let recent_len = RECENT_POINTS_MIN.max(plan.settings.baseline_points).max(plan.settings.open_window);
+        let panel = Panel::new(&plan.settings, plan.step);
+        let cut = plan.settings.cut(1.0);
         Self {
             plan,
             index: Index::default(),
             free: Vec::new(),
             recent_len,
             keys: Vec::new(),
-            accepted: Vec::new(),
-            accepted_count: Vec::new(),
+            panel,
+            cut,
+            episodes: Vec::new(),
             recent: Vec::new(),
             recent_count: Vec::new(),
-            noise: Vec::new(),
             runs: Vec::new(),
             began_ms: Vec::new(),
             last_ms: Vec::new(),
@@ -144,39 +148,70 @@ impl Table {
         }
         counts.judged += 1;
 
-        let width = self.plan.settings.baseline_points;
-        if self.accepted_count[row] < width as u64 {
+        let Some(judged) = self.panel.judge(row, value, self.cut, &self.plan.settings) else {
             self.remember(row, Mark { at_ms, value, signed_score: f64::NAN });
-            self.accept(row, value);
             return;
-        }
-        let baseline = self.baseline(row);
-        let verdict = judge(value, baseline, &self.plan.settings);
-        let signed_score = if value < verdict.expected { -verdict.score } else { verdict.score };
+        };
+        let (verdict, baseline) = (judged.verdict, judged.baseline);
+        let signed_score = match verdict.side {
+            Side::Up => verdict.score,
+            Side::Down => -verdict.score,
+        };
         self.remember(row, Mark { at_ms, value, signed_score });
         counts.outside += u64::from(verdict.is_outside());
 
-        self.load_marks(row);
-        let step =
-            self.runs[row].step(&self.scratch, &verdict, baseline, &self.plan.settings, self.plan.step);
-        if !verdict.is_outside() {
-            // The first window was taken unjudged. While it is the baseline, a fault in it would teach the memory of
-            // noise a scale that takes hours to fade.
-            if self.accepted_count[row] >= 2 * width as u64 {
-                self.noise[row].learn(value - baseline.mean, width);
-            }
-            self.accept(row, value);
+        let is_usual = verdict.is_outside() && self.is_usual(row, at, verdict.z.abs());
+        let step = if is_usual {
+            counts.usual += 1;
+            Step::Nothing
+        } else {
+            self.load_marks(row);
+            self.runs[row].step(&self.scratch, &verdict, baseline, &self.plan.settings, self.plan.step)
+        };
+        if is_usual || !self.runs[row].leaves_out(&verdict, &self.plan.settings) {
+            self.panel.learn(row, value, &judged);
+        } else {
+            self.panel.leave_out(row);
         }
+        self.act(row, at, step, baseline.mean, emit);
+    }
+
+    /// Tells what a sample has changed.
+    fn act(&mut self, row: usize, at: Timestamp, step: Step, from: f64, emit: &mut dyn FnMut(Finding)) {
         match step {
             Step::Nothing => {}
             Step::Opened(anomaly) => emit(self.finding(row, at, What::Anomalous(anomaly))),
             Step::Cleared(anomaly) => emit(self.finding(row, at, What::Recovered(anomaly))),
             Step::Adopt { since } => {
                 self.rebase(row);
-                let restart = Restart::Adopted { since, from: baseline.mean, to: self.baseline(row).mean };
-                emit(self.finding(row, at, What::Restarted(restart)));
+                let to = self.panel.baseline(row, &self.plan.settings).map_or(from, |baseline| baseline.mean);
+                emit(self.finding(row, at, What::Restarted(Restart::Adopted { since, from, to })));
             }
         }
+    }
+
+    /// Whether a sample outside is what the series does all the time; remembers it either way.
+    fn is_usual(&mut self, row: usize, at: Timestamp, deviation: f64) -> bool {
+        if !self.plan.settings.learns_recurrence() {
+            return false;
+        }
+        let episodes = &mut self.episodes[row];
+        if self.runs[row].anomaly.is_some() {
+            episodes.grow(deviation);
+            return false;
+        }
+        let is_usual = episodes.is_usual(at, deviation, self.plan.step);
+        if is_usual {
+            episodes.again(at, deviation, self.plan.step);
+        } else {
+            episodes.begin(at, deviation);
+        }
+        is_usual
+    }
+
+    /// Takes the probability at which a score of 1 stands from now on.
+    pub(super) fn set_cut(&mut self, cut: f64) {
+        self.cut = cut;
     }
 
     /// Ends what a series that has a sample again was silent for. Where no slot closed in between, as when what was
@@ -247,7 +282,7 @@ impl Table {
 
     /// Only a series with a full baseline can be lost: one that was never established is not missed.
     fn has_stopped(&self, row: usize, through: Timestamp) -> bool {
-        let established = self.accepted_count[row] >= self.plan.settings.baseline_points as u64;
+        let established = self.panel.is_warm(row);
         let alerts = matches!(self.plan.settings.missing, Missing::Alert { .. });
         alerts && established && through.since(self.silent_since(row)) >= self.lost_after()
     }
@@ -347,7 +382,7 @@ impl Table {
     /// Keeps the index in step with a row that may have changed.
     fn note_standing(&mut self, row: usize) {
         let standing = Standing {
-            is_warming: self.accepted_count[row] < self.plan.settings.baseline_points as u64,
+            is_warming: !self.panel.is_warm(row),
             is_anomalous: self.runs[row].anomaly.is_some(),
             is_lost: self.lost[row],
         };
@@ -357,8 +392,7 @@ impl Table {
     /// The whole of what is known about a row.
     pub(super) fn view(&self, row: usize) -> SeriesView {
         let recent = self.marks(row);
-        let is_warm = self.accepted_count[row] >= self.plan.settings.baseline_points as u64;
-        let baseline = is_warm.then(|| self.baseline(row));
+        let baseline = self.panel.baseline(row, &self.plan.settings);
         SeriesView {
             key: Arc::clone(&self.keys[row]),
             kind: self.plan.kind,
@@ -402,11 +436,10 @@ impl Table {
         let row = self.keys.len();
         let blank = Mark { at_ms: i64::MIN, value: 0.0, signed_score: f64::NAN };
         self.keys.push(Arc::clone(key));
-        self.accepted.resize((row + 1) * self.plan.settings.baseline_points, 0.0);
+        self.panel.grow();
+        self.episodes.push(Episodes::default());
         self.recent.resize((row + 1) * self.recent_len, blank);
-        self.accepted_count.push(0);
         self.recent_count.push(0);
-        self.noise.push(Noise::default());
         self.runs.push(Run::default());
         self.began_ms.push(i64::MIN);
         self.last_ms.push(i64::MIN);
@@ -416,8 +449,9 @@ impl Table {
     }
 
     fn forget_state(&mut self, row: usize) {
-        (self.accepted_count[row], self.recent_count[row]) = (0, 0);
-        (self.noise[row], self.runs[row]) = (Noise::default(), Run::default());
+        self.panel.forget(row);
+        self.episodes[row].forget();
+        (self.recent_count[row], self.runs[row]) = (0, Run::default());
         (self.began_ms[row], self.last_ms[row]) = (i64::MIN, i64::MIN);
         (self.lost[row], self.unsettled_ms[row]) = (false, i64::MIN);
     }
@@ -437,8 +471,8 @@ impl Table {
         }
         let lasted = at.since(Timestamp::from_millis(self.last_ms[row]));
         if lasted > self.plan.settings.adopt_after.max(self.baseline_span()) {
-            (self.accepted_count[row], self.recent_count[row]) = (0, 0);
-            (self.noise[row], self.runs[row]) = (Noise::default(), Run::default());
+            self.panel.forget(row);
+            (self.recent_count[row], self.runs[row]) = (0, Run::default());
             emit(self.finding(row, at, What::Restarted(Restart::Gap { lasted })));
         }
     }
@@ -453,31 +487,14 @@ impl Table {
         let mut marks = self.marks(row);
         // What was not judged is no level either.
         marks.retain(|mark| !mark.signed_score.is_nan());
-        let width = self.plan.settings.baseline_points;
-        self.accepted_count[row] = 0;
-        self.noise[row] = Noise::default();
-        for mark in marks.iter().skip(marks.len().saturating_sub(width)) {
-            self.accept(row, mark.value);
-        }
-    }
-
-    fn accept(&mut self, row: usize, value: f64) {
-        let width = self.plan.settings.baseline_points;
-        let place = (self.accepted_count[row] % width as u64) as usize;
-        self.accepted[row * width + place] = value;
-        self.accepted_count[row] += 1;
+        let values: Vec<f64> = marks.iter().map(|mark| mark.value).collect();
+        self.panel.rebase(row, &values);
     }
 
     fn remember(&mut self, row: usize, mark: Mark) {
         let place = (self.recent_count[row] % self.recent_len as u64) as usize;
         self.recent[row * self.recent_len + place] = mark;
         self.recent_count[row] += 1;
-    }
-
-    fn baseline(&self, row: usize) -> Baseline {
-        let width = self.plan.settings.baseline_points;
-        let held = (self.accepted_count[row] as usize).min(width);
-        baseline_of(&self.accepted[row * width..row * width + held], self.noise[row], &self.plan.settings)
     }
 
     /// The samples of the opening window, oldest first, into the scratch column.

@@ -240,7 +240,7 @@ mod tests {
     fn plan() -> SignalPlan {
         let step = Duration::from_secs(15);
         SignalPlan {
-            settings: detect::Settings::default(),
+            settings: detect::Settings::classic(),
             kind: Kind::Other,
             step,
             window: Duration::ZERO,

@@ -30,7 +30,7 @@ fn the_document_has_every_setting_with_its_default() {
         min_confidence,
         adopt_after,
         missing,
-    } = Settings::default();
+    } = Settings::classic();
     let direction = match sides {
         Sides::Both => "both",
         Sides::Up => "up",

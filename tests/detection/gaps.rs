@@ -11,14 +11,14 @@ use super::trial::{NEVER_MUTED, STEP, Trial, batch_of, check, key, plan, signal}
 
 #[track_caller]
 fn check_default(values: &str, expected: &str) {
-    check(&Settings::default(), values, expected);
+    check(&Settings::classic(), values, expected);
 }
 
 #[test]
 fn a_missing_sample_is_neither_a_zero_nor_a_recovery() {
     check_default("10~1x40 _ 10~1x4", "lx19 .x21 _ .x4");
     // The anomaly is open until samples say otherwise.
-    let mut trial = Trial::new(Settings::default());
+    let mut trial = Trial::new(Settings::classic());
     assert!(trial.run("10~1x40 20x3 _x15").ends_with("^O^_______________"));
     assert!(trial.view().anomaly.is_some());
     let filled_with_zero = naive::last_scores("10~1x40 0", 1);
@@ -29,10 +29,10 @@ fn a_missing_sample_is_neither_a_zero_nor_a_recovery() {
 fn a_series_that_stops_is_lost_after_five_minutes() {
     check_default("10~1x40 _x25 10~1x3", "lx19 .x21 _x19 Lx6 R..");
     let patient =
-        Settings { missing: Missing::Alert { after: Duration::from_secs(600) }, ..Settings::default() };
+        Settings { missing: Missing::Alert { after: Duration::from_secs(600) }, ..Settings::classic() };
     check(&patient, "10~1x40 _x45", "lx19 .x21 _x39 Lx6");
     // An hourly series is not lost between two of its samples.
-    let outcome = Trial::with_step(Settings::default(), Duration::from_secs(3600)).run("10~1x40 _ _ _");
+    let outcome = Trial::with_step(Settings::classic(), Duration::from_secs(3600)).run("10~1x40 _ _ _");
     assert!(outcome.ends_with("._LL"), "{outcome}");
 }
 
@@ -43,7 +43,7 @@ fn a_series_that_was_never_established_is_not_missed() {
 
 #[test]
 fn a_series_may_come_and_go_where_the_settings_say_so() {
-    let ignore = Settings { missing: Missing::Ignore, ..Settings::default() };
+    let ignore = Settings { missing: Missing::Ignore, ..Settings::classic() };
     check(&ignore, "10~1x40 _x100 10~1x2", "lx19 .x21 _x100 ..");
 }
 
@@ -54,14 +54,14 @@ fn a_long_gap_restarts_the_baseline() {
     // A step less, and the old baseline holds.
     check_default("10~1x40 _x239 50~1x3", "lx19 .x21 _x19 Lx220 R O ^");
     // Of an hourly series an hour is no gap: nineteen are.
-    let hourly = |values| Trial::with_step(Settings::default(), Duration::from_secs(3600)).run(values);
+    let hourly = |values| Trial::with_step(Settings::classic(), Duration::from_secs(3600)).run(values);
     assert!(hourly("10~1x40 _x18 10").ends_with('R'));
     assert!(hourly("10~1x40 _x19 10").ends_with('G'));
 }
 
 #[test]
 fn a_restart_tells_how_long_the_gap_was() {
-    let mut trial = Trial::new(Settings::default());
+    let mut trial = Trial::new(Settings::classic());
     trial.run("10~1x40 20x3 _x300 10");
     let restart = trial.findings.iter().rev().find_map(|finding| match finding.what {
         What::Restarted(restart) => Some(restart),
@@ -73,7 +73,7 @@ fn a_restart_tells_how_long_the_gap_was() {
 
 #[test]
 fn late_and_double_samples_change_nothing() {
-    let mut trial = Trial::new(Settings::default());
+    let mut trial = Trial::new(Settings::classic());
     trial.run("10~1x40 20x3");
     let before = format!("{:?}", trial.view());
     let back = |steps: u32| trial.now.minus(STEP * steps);
@@ -85,7 +85,7 @@ fn late_and_double_samples_change_nothing() {
 
 #[test]
 fn what_is_no_number_never_enters() {
-    let mut trial = Trial::new(Settings::default());
+    let mut trial = Trial::new(Settings::classic());
     trial.run("10~1x40");
     let before = format!("{:?}", trial.view());
     for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX] {
@@ -102,7 +102,7 @@ fn what_is_no_number_never_enters() {
 
 #[test]
 fn a_series_is_forgotten_after_a_day() {
-    let mut trial = Trial::new(Settings::default());
+    let mut trial = Trial::new(Settings::classic());
     trial.run("10~1x40 20x3");
     let last = trial.now;
     let close = |trial: &mut Trial, at: Timestamp| trial.detect.close(&signal(), at, NEVER_MUTED);
@@ -115,7 +115,7 @@ fn a_series_is_forgotten_after_a_day() {
 
 #[test]
 fn a_series_with_a_step_of_a_day_is_not_forgotten_between_its_samples() {
-    let mut trial = Trial::with_step(Settings::default(), Duration::from_secs(86_400));
+    let mut trial = Trial::with_step(Settings::classic(), Duration::from_secs(86_400));
     let outcome = trial.run("10~1x40");
     let later = trial.now.plus(Duration::from_secs(86_400 + 60));
     trial.detect.close(&signal(), later, NEVER_MUTED);
@@ -124,7 +124,7 @@ fn a_series_with_a_step_of_a_day_is_not_forgotten_between_its_samples() {
 
 #[test]
 fn series_beyond_the_limit_are_counted_and_left_out() {
-    let limited = SignalPlan { series_limit: 2, ..plan(Settings::default(), STEP) };
+    let limited = SignalPlan { series_limit: 2, ..plan(Settings::classic(), STEP) };
     let mut detect = Detect::new([(signal(), limited)]);
     let at = |steps: u32| Timestamp::from_millis(1_800_000_000_000).plus(STEP * steps);
     for step in 0..3 {
@@ -151,7 +151,7 @@ fn series_beyond_the_limit_are_counted_and_left_out() {
 
 #[test]
 fn a_muted_sample_teaches_and_says_nothing() {
-    let mut trial = Trial::new(Settings::default());
+    let mut trial = Trial::new(Settings::classic());
     trial.run("10~1x40");
     let muted_until = trial.now.plus(STEP * 2);
     for nth in 1..=3 {

@@ -34,7 +34,7 @@ fn keys() -> Vec<Arc<SeriesKey>> {
 /// A detector after some days in which series come, misbehave, fall silent and are forgotten; `look` sees it after
 /// each slot.
 fn live(seed: u64, look: &mut dyn FnMut(&Detect)) {
-    let settings = Settings { baseline_points: 8, ..Settings::default() };
+    let settings = Settings { baseline_points: 8, ..Settings::classic() };
     let mut detect = Detect::new(signals().map(|signal| (signal, plan(settings.clone(), STEP))));
     let (keys, mut noise) = (keys(), Noise::new(seed));
     let mut moods: Vec<u64> = keys.iter().map(|_| noise.below(4)).collect();

@@ -16,7 +16,7 @@ fn noisy(seed: u64, span: usize, shape: impl Fn(usize, f64) -> f64) -> Vec<f64> 
 }
 
 fn calm(seed: u64) -> Trial {
-    let mut trial = Trial::new(Settings::default());
+    let mut trial = Trial::new(Settings::classic());
     trial.feed_all(noisy(seed, 2 * HOUR, |_, noise| 100.0 + 5.0 * noise));
     trial
 }
@@ -28,13 +28,13 @@ fn outside(outcome: &str) -> f64 {
 
 #[test]
 fn a_lasting_level_is_adopted_after_an_hour() {
-    check(&Settings::default(), "10~1x40 30~1x260", "lx19 .x21 ^O ^x238 A .x19");
-    check(&Settings::default(), "100~1x40 30~1x260", "lx19 .x21 vO vx238 A .x19");
+    check(&Settings::classic(), "10~1x40 30~1x260", "lx19 .x21 ^O ^x238 A .x19");
+    check(&Settings::classic(), "100~1x40 30~1x260", "lx19 .x21 vO vx238 A .x19");
 }
 
 #[test]
 fn adoption_says_when_the_level_changed_and_from_what_to_what() {
-    let mut trial = Trial::new(Settings::default());
+    let mut trial = Trial::new(Settings::classic());
     trial.run("10~1x40");
     let left_at = trial.now.plus(STEP);
     trial.run("30~1x260");
@@ -57,7 +57,7 @@ fn adoption_says_when_the_level_changed_and_from_what_to_what() {
 fn adoption_takes_time_and_points_both() {
     let values = "10~1x40 30~1x30";
     let step = |step_s, adopt_s| {
-        let settings = Settings { adopt_after: Duration::from_secs(adopt_s), ..Settings::default() };
+        let settings = Settings { adopt_after: Duration::from_secs(adopt_s), ..Settings::classic() };
         let outcome = Trial::with_step(settings, Duration::from_secs(step_s)).run(values);
         outcome.find('A').map(|place| place + 1 - 40)
     };
@@ -123,19 +123,19 @@ fn a_variance_that_grows_tenfold_does_not_lock_the_series_out() {
 /// The band is left for most of an hour, but the hour ends at the old level: nothing new is there to adopt.
 #[test]
 fn a_long_fault_that_ended_is_not_adopted() {
-    check(&Settings::default(), "10~1x40 30~1x200 10~1x260", "lx19 .x21 ^O ^x198 ...C .x256");
-    check(&Settings::default(), "10~1x40 30~1x236 10~1x260", "lx19 .x21 ^O ^x234 ...C .x256");
+    check(&Settings::classic(), "10~1x40 30~1x200 10~1x260", "lx19 .x21 ^O ^x198 ...C .x256");
+    check(&Settings::classic(), "10~1x40 30~1x236 10~1x260", "lx19 .x21 ^O ^x234 ...C .x256");
 }
 
 /// What was outside the old band says nothing about the new one.
 #[test]
 fn what_led_to_adoption_is_no_evidence_against_the_new_level() {
-    check(&Settings::default(), "10~1x40 30~1x241 35 30~1x4", "lx19 .x21 ^O ^x238 A ^ .x4");
+    check(&Settings::classic(), "10~1x40 30~1x241 35 30~1x4", "lx19 .x21 ^O ^x238 A ^ .x4");
 }
 
 #[test]
 fn a_fall_that_does_not_count_teaches_nothing_until_it_is_adopted() {
-    let up = Settings { sides: Sides::Up, ..Settings::default() };
+    let up = Settings { sides: Sides::Up, ..Settings::classic() };
     let mut trial = Trial::new(up);
     trial.run("10~1x40");
     let before = (trial.view().expected, trial.view().scale);
@@ -150,8 +150,8 @@ fn a_fall_that_does_not_count_teaches_nothing_until_it_is_adopted() {
 /// The first window is taken as it comes. A fault in it blinds the detector until it has left, and no longer.
 #[test]
 fn a_fault_in_the_warm_up_blinds_for_one_window_only() {
-    check(&Settings::default(), "10~1x8 180x3 10~1x8 10~1x19 20x3", "lx19 .x19 ^O^");
-    check(&Settings::default(), "10~1x8 180x3 10~1x8 10~1x200 20x3", "lx19 .x200 ^O^");
+    check(&Settings::classic(), "10~1x8 180x3 10~1x8 10~1x19 20x3", "lx19 .x19 ^O^");
+    check(&Settings::classic(), "10~1x8 180x3 10~1x8 10~1x200 20x3", "lx19 .x200 ^O^");
 }
 
 #[test]

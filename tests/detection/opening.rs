@@ -18,48 +18,48 @@ const STRONG: &str = "20";
 
 #[test]
 fn so_many_samples_of_the_window_open() {
-    let three_of_five = Settings { open_points: 3, open_window: 5, ..Settings::default() };
+    let three_of_five = Settings { open_points: 3, open_window: 5, ..Settings::classic() };
     check_on_calm(&three_of_five, &format!("{WEAK}x3"), "^^O");
     check_on_calm(&three_of_five, &format!("{WEAK} 10 {WEAK} 10 {WEAK}"), "^.^.O");
     check_on_calm(&three_of_five, &format!("{WEAK} 10x2 {WEAK} 10 {WEAK}"), "^..^.^");
-    check_on_calm(&Settings::default(), &format!("{WEAK} 10 {WEAK} {WEAK} 10 {WEAK}x3"), "^.^^.^^O");
-    let one = Settings { open_points: 1, open_window: 1, strong_points: 1, ..Settings::default() };
+    check_on_calm(&Settings::classic(), &format!("{WEAK} 10 {WEAK} {WEAK} 10 {WEAK}x3"), "^.^^.^^O");
+    let one = Settings { open_points: 1, open_window: 1, strong_points: 1, ..Settings::classic() };
     check_on_calm(&one, WEAK, "O");
 }
 
 #[test]
 fn samples_on_both_sides_do_not_add_up() {
-    check_on_calm(&Settings::default(), "14 6 14 6 14 6", "^v^v^v");
-    check_on_calm(&Settings::default(), "20 0 10 20 0 10", "^v.^v.");
+    check_on_calm(&Settings::classic(), "14 6 14 6 14 6", "^v^v^v");
+    check_on_calm(&Settings::classic(), "20 0 10 20 0 10", "^v.^v.");
 }
 
 #[test]
 fn strong_samples_need_fewer() {
-    check_on_calm(&Settings::default(), &format!("{STRONG}x2"), "^O");
-    check_on_calm(&Settings::default(), &format!("{STRONG} {WEAK}x2"), "^^O");
-    let never_alone = Settings { strong_points: 3, ..Settings::default() };
+    check_on_calm(&Settings::classic(), &format!("{STRONG}x2"), "^O");
+    check_on_calm(&Settings::classic(), &format!("{STRONG} {WEAK}x2"), "^^O");
+    let never_alone = Settings { strong_points: 3, ..Settings::classic() };
     check_on_calm(&never_alone, &format!("{STRONG}x3"), "^^O");
-    let stricter = Settings { strong_score: 4.0, ..Settings::default() };
+    let stricter = Settings { strong_score: 4.0, ..Settings::classic() };
     check_on_calm(&stricter, &format!("{STRONG}x3"), "^^O");
 }
 
 #[test]
 fn samples_before_a_gap_are_no_evidence() {
-    check_on_calm(&Settings::default(), &format!("{STRONG} _x4 {STRONG} {STRONG}"), "^ ____ ^O");
-    check_on_calm(&Settings::default(), &format!("{STRONG} _x2 {STRONG}"), "^ __ O");
+    check_on_calm(&Settings::classic(), &format!("{STRONG} _x4 {STRONG} {STRONG}"), "^ ____ ^O");
+    check_on_calm(&Settings::classic(), &format!("{STRONG} _x2 {STRONG}"), "^ __ O");
 }
 
 #[test]
 fn an_anomaly_clears_after_so_many_samples_inside() {
-    check_on_calm(&Settings::default(), &format!("{STRONG}x2 10~1x6"), "^O ...C ..");
-    check_on_calm(&Settings::default(), &format!("{STRONG}x2 10x3 {WEAK} 10~1x4"), "^O ... ^ ...C");
-    let at_once = Settings { clear_points: 1, ..Settings::default() };
+    check_on_calm(&Settings::classic(), &format!("{STRONG}x2 10~1x6"), "^O ...C ..");
+    check_on_calm(&Settings::classic(), &format!("{STRONG}x2 10x3 {WEAK} 10~1x4"), "^O ... ^ ...C");
+    let at_once = Settings { clear_points: 1, ..Settings::classic() };
     check_on_calm(&at_once, &format!("{STRONG}x2 10 10"), "^O C.");
 }
 
 #[test]
 fn what_cleared_an_anomaly_is_no_evidence_for_the_next() {
-    let nervous = Settings { clear_points: 1, open_window: 5, ..Settings::default() };
+    let nervous = Settings { clear_points: 1, open_window: 5, ..Settings::classic() };
     let mut trial = Trial::new(nervous);
     let outcome = trial.run("10~1x40 20x3 10 20 20");
     assert!(outcome.ends_with("^O^C^O"), "{outcome}");
@@ -77,7 +77,7 @@ fn what_cleared_an_anomaly_is_no_evidence_for_the_next() {
 
 #[test]
 fn an_anomaly_knows_its_onset_its_worst_sample_and_its_end() {
-    let mut trial = Trial::new(Settings::default());
+    let mut trial = Trial::new(Settings::classic());
     trial.run("10~1x40");
     let calm_until = trial.now;
     trial.run("20 30 50 25 10~1x4");
@@ -95,7 +95,7 @@ fn an_anomaly_knows_its_onset_its_worst_sample_and_its_end() {
 /// The worked example of `docs/detectors.md`.
 #[test]
 fn the_worked_example_of_the_document_holds() {
-    let settings = Settings::default();
+    let settings = Settings::classic();
     let window: Vec<f64> = (0..19).map(|nth| if nth % 2 == 0 { 90.0 } else { 110.0 }).collect();
     let baseline = baseline_of(&window, Noise::default(), &settings);
     let scores = [140.0, 150.0, 160.0].map(|value| judge(value, baseline, &settings).score);
@@ -113,7 +113,7 @@ fn the_worked_example_of_the_document_holds() {
 
 #[test]
 fn min_confidence_raises_the_threshold_exactly_as_it_is_shown() {
-    let bare = Settings { scale_floor_relative: 0.0, min_deviation_relative: 0.0, ..Settings::default() };
+    let bare = Settings { scale_floor_relative: 0.0, min_deviation_relative: 0.0, ..Settings::classic() };
     let cases = [
         bare.clone(),
         Settings { min_confidence: 0.9, ..bare.clone() },

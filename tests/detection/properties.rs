@@ -11,7 +11,7 @@ use super::trial::{NEVER_MUTED, STEP, Trial, batch_of, key, plan, signal};
 
 /// Ten minutes instead of an hour, so that a short story has adoptions in it.
 fn hasty() -> Settings {
-    Settings { adopt_after: Duration::from_secs(600), ..Settings::default() }
+    Settings { adopt_after: Duration::from_secs(600), ..Settings::classic() }
 }
 
 /// A series of `span` steps with everything in it that series do.
@@ -116,7 +116,7 @@ proptest! {
     /// Whatever is outside may as well be ten times as far outside: the baseline of every step is the same.
     #[test]
     fn how_far_outside_a_sample_is_teaches_the_baseline_nothing(seed in any::<u64>()) {
-        let never_adopts = Settings { adopt_after: Duration::from_secs(1 << 40), ..Settings::default() };
+        let never_adopts = Settings { adopt_after: Duration::from_secs(1 << 40), ..Settings::classic() };
         let (mut near, mut far) = (Trial::new(never_adopts.clone()), Trial::new(never_adopts));
         for sample in story(seed, 500) {
             let expected = near.baseline().map(|(expected, _)| expected);

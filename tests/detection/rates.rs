@@ -24,7 +24,7 @@ struct Fleet {
 
 impl Fleet {
     fn new(series: usize) -> Self {
-        let detect = Detect::new([(signal(), plan(Settings::default(), STEP))]);
+        let detect = Detect::new([(signal(), plan(Settings::classic(), STEP))]);
         Self { detect, keys: (0..series).map(|nth| key(&nth.to_string())).collect(), step: 0 }
     }
 

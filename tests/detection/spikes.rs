@@ -10,7 +10,7 @@ const CALM: &str = "10~1x40";
 
 #[track_caller]
 fn check_default(values: &str, expected: &str) {
-    check(&Settings::default(), &format!("{CALM} {values}"), &format!("lx19 .x21 {expected}"));
+    check(&Settings::classic(), &format!("{CALM} {values}"), &format!("lx19 .x21 {expected}"));
 }
 
 #[test]
@@ -21,7 +21,7 @@ fn a_single_spike_is_outside_and_opens_nothing() {
 
 #[test]
 fn a_spike_does_not_shift_the_baseline() {
-    let mut trial = Trial::new(Settings::default());
+    let mut trial = Trial::new(Settings::classic());
     trial.run(CALM);
     let before = (trial.view().expected, trial.view().scale);
     trial.run("9000x3");
@@ -35,7 +35,7 @@ fn a_spike_does_not_shift_the_baseline() {
 
 #[test]
 fn a_second_equal_spike_scores_no_lower_than_the_first() {
-    let mut trial = Trial::new(Settings::default());
+    let mut trial = Trial::new(Settings::classic());
     let values = format!("{CALM} 90 10~1x6 90");
     trial.run(&values);
     let scores = trial.view().signed_scores;
@@ -56,15 +56,15 @@ fn three_samples_of_a_spike_are_each_outside() {
 
 #[test]
 fn a_flat_zero_that_jumps_is_found() {
-    check(&Settings::default(), "0x40 0.5x3", "lx19 .x21 ^O^");
+    check(&Settings::classic(), "0x40 0.5x3", "lx19 .x21 ^O^");
     assert_eq!(naive::last_scores("0x40 0.5", 1), [0.0], "the naive rule has no scale");
 }
 
 #[test]
 fn a_constant_that_ticks_opens_nothing() {
-    check(&Settings::default(), "100x40 101 100x5 101x5 100x5", "lx19 .x37");
+    check(&Settings::classic(), "100x40 101 100x5 101x5 100x5", "lx19 .x37");
     // Beyond the floors a single tick is outside, and still no anomaly.
-    check(&Settings::default(), "100x40 150 100x9 150 100x3", "lx19 .x21 ^ .x9 ^ ...");
+    check(&Settings::classic(), "100x40 150 100x9 150 100x3", "lx19 .x21 ^ .x9 ^ ...");
     let naive = naive::last_scores("100x40 101 100x5 101", 1);
     assert!(naive[0] > 3.0, "the naive rule flags the second tick: {naive:?}");
 }
@@ -81,7 +81,7 @@ fn a_constant_is_inside_its_band_without_any_floor() {
 
 #[test]
 fn sides_choose_which_deviations_open() {
-    let sides = |sides| Settings { sides, ..Settings::default() };
+    let sides = |sides| Settings { sides, ..Settings::classic() };
     let check = |settings, values: &str, expected: &str| {
         check(&settings, &format!("{CALM} {values}"), &format!("lx19 .x21 {expected}"));
     };
@@ -94,27 +94,27 @@ fn sides_choose_which_deviations_open() {
 
 #[test]
 fn least_deviations_widen_the_band() {
-    let absolute = Settings { min_deviation_absolute: 6.0, ..Settings::default() };
+    let absolute = Settings { min_deviation_absolute: 6.0, ..Settings::classic() };
     check(&absolute, &format!("{CALM} 15 17 -17"), "lx19 .x21 .^v");
-    let relative = Settings { min_deviation_relative: 0.8, ..Settings::default() };
+    let relative = Settings { min_deviation_relative: 0.8, ..Settings::classic() };
     check(&relative, &format!("{CALM} 17 20 -20"), "lx19 .x21 .^v");
     check(&without_deviations(), "100~0.1x40 100.3 105 120", "lx19 .x21 ..^");
 }
 
 #[test]
 fn floors_hold_the_scale_up() {
-    let absolute = Settings { scale_floor_absolute: 2.0, ..Settings::default() };
+    let absolute = Settings { scale_floor_absolute: 2.0, ..Settings::classic() };
     check(&absolute, &format!("{CALM} 15.5 17 3"), "lx19 .x21 .^v");
-    let relative = Settings { scale_floor_relative: 0.2, ..Settings::default() };
+    let relative = Settings { scale_floor_relative: 0.2, ..Settings::classic() };
     check(&relative, &format!("{CALM} 15.5 17 3"), "lx19 .x21 .^v");
-    check(&Settings::default(), &format!("{CALM} 15.5"), "lx19 .x21 ^");
+    check(&Settings::classic(), &format!("{CALM} 15.5"), "lx19 .x21 ^");
 }
 
 #[test]
 fn a_low_traffic_series_with_stray_errors_opens_nothing() {
     // A few errors a minute among many minutes without: the band grows as wide as the strays.
     let stray = "0 0 0 2 0 0 0 0 1 0 0 3 0 0 0 0 0 2 0 0 1 0 0 0 0 2 0 0 0 0";
-    let outcome = Trial::new(Settings::default()).run(&[stray; 8].join(" "));
+    let outcome = Trial::new(Settings::classic()).run(&[stray; 8].join(" "));
     assert!(!outcome.contains('O'), "{outcome}");
 }
 
@@ -123,13 +123,13 @@ fn the_naive_rule_flags_noise_all_day() {
     let mut noise = super::noise::Noise::new(1);
     let values: Vec<f64> = (0..40_000).map(|_| 100.0 + 5.0 * noise.gaussian()).collect();
     let naive = naive::flags(&values).iter().filter(|flag| **flag).count();
-    let opened = Trial::new(Settings::default()).feed_all(values).matches('O').count();
+    let opened = Trial::new(Settings::classic()).feed_all(values).matches('O').count();
     println!("seed 1, 40,000 samples of Gaussian noise: the naive rule flags {naive}, ours opens {opened}");
     assert!(naive > 300 && opened == 0, "naive {naive}, ours {opened}");
 }
 
 fn without_deviations() -> Settings {
-    Settings { min_deviation_relative: 0.0, ..Settings::default() }
+    Settings { min_deviation_relative: 0.0, ..Settings::classic() }
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn run(
     gap: Option<(i64, i64)>,
     value: impl Fn(i64) -> Option<f64>,
 ) -> Vec<Finding> {
-    let plan = SignalPlan { window, ..plan(Settings::default(), STEP) };
+    let plan = SignalPlan { window, ..plan(Settings::classic(), STEP) };
     let mut detect = Detect::new([(signal(), plan)]);
     let key = key("shop");
     let mut found = Vec::new();
@@ -120,7 +120,7 @@ fn a_run_goes_on_over_a_gap() {
 
 #[test]
 fn unsettled_samples_are_kept_and_counted_and_do_not_teach() {
-    let plan = SignalPlan { window: WINDOW, ..plan(Settings::default(), STEP) };
+    let plan = SignalPlan { window: WINDOW, ..plan(Settings::classic(), STEP) };
     let mut detect = Detect::new([(signal(), plan)]);
     let key = key("shop");
     let value = |step: i64| if (44..64).contains(&step) { 900.0 } else { usual(step) };

@@ -101,7 +101,7 @@ pub(super) struct Story {
 impl Story {
     pub(super) fn new(world: World, questions_per_incident: u32) -> Self {
         let plan = |signal: &&str| SignalPlan {
-            settings: detect::Settings::default(),
+            settings: detect::Settings::classic(),
             kind: Kind::of_name(signal),
             step: Duration::from_secs(STEP_S as u64),
             window: Duration::ZERO,

@@ -49,7 +49,7 @@ async fn backend(served_at: Timestamp, clock: &Clock, metrics: &Metrics) -> (Bac
 
 fn settings() -> engine::Settings {
     let plan = detect::SignalPlan {
-        settings: detect::Settings::default(),
+        settings: detect::Settings::classic(),
         kind: detect::Kind::Other,
         step: Duration::from_secs(15),
         window: Duration::ZERO,

@@ -1,0 +1,126 @@
+//! What has come again and again for days is how a series is, and no anomaly.
+
+use std::time::Duration;
+
+use crate::time::{Timestamp, millis};
+
+/// So many earlier ones as large make it usual.
+const OFTEN: usize = 4;
+/// As large: at least its share of this one.
+const AS_LARGE: f64 = 1.25;
+/// At most so many are remembered.
+const REMEMBERED: usize = 16;
+/// The first of them is at least so long ago, and at least so many steps.
+const SINCE: (Duration, u32) = (Duration::from_secs(86_400), 96);
+/// They count for so long, and for at least so many steps.
+const FOR: (Duration, u32) = (Duration::from_secs(14 * 86_400), 500);
+
+/// What a series did: when, and how far out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Episode {
+    at_ms: i64,
+    deviation: f64,
+}
+
+/// The episodes of a series that are remembered.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Episodes {
+    all: Vec<Episode>,
+}
+
+impl Episodes {
+    /// Whether something this far out, in scales, is usual: it came at least four times within two weeks, spread over
+    /// more than a day, about as large or larger.
+    pub(super) fn is_usual(&self, at: Timestamp, deviation: f64, step: Duration) -> bool {
+        let at_ms = at.as_millis();
+        let counts = |episode: &&Episode| {
+            episode.deviation * AS_LARGE >= deviation
+                && at_ms.saturating_sub(episode.at_ms) <= span_ms(FOR, step)
+        };
+        let first = self.all.iter().filter(counts).map(|episode| episode.at_ms).min();
+        let is_old = |first: i64| at_ms.saturating_sub(first) >= span_ms(SINCE, step);
+        self.all.iter().filter(counts).count() >= OFTEN && first.is_some_and(is_old)
+    }
+
+    /// One more has begun.
+    pub(super) fn begin(&mut self, at: Timestamp, deviation: f64) {
+        if self.all.len() >= REMEMBERED {
+            self.all.remove(0);
+        }
+        self.all.push(Episode { at_ms: at.as_millis(), deviation });
+    }
+
+    /// One that is usual has come again: it stays remembered, once an hour at most.
+    pub(super) fn again(&mut self, at: Timestamp, deviation: f64, step: Duration) {
+        let apart = span_ms(SINCE, step) / 24;
+        match self.all.last_mut() {
+            Some(last) if at.as_millis().saturating_sub(last.at_ms) < apart => {
+                last.deviation = last.deviation.max(deviation);
+            }
+            Some(_) | None => self.begin(at, deviation),
+        }
+    }
+
+    /// The one that goes on is this far out now.
+    pub(super) fn grow(&mut self, deviation: f64) {
+        if let Some(last) = self.all.last_mut() {
+            last.deviation = last.deviation.max(deviation);
+        }
+    }
+
+    pub(super) fn forget(&mut self) {
+        self.all.clear();
+    }
+}
+
+fn span_ms((time, steps): (Duration, u32), step: Duration) -> i64 {
+    millis(time.max(step.saturating_mul(steps)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEP: Duration = Duration::from_secs(60);
+
+    fn hour(n: i64) -> Timestamp {
+        Timestamp::from_millis(n * 3_600_000)
+    }
+
+    fn episodes(hours: impl IntoIterator<Item = i64>) -> Episodes {
+        let mut episodes = Episodes::default();
+        hours.into_iter().for_each(|n| episodes.begin(hour(n), 10.0));
+        episodes
+    }
+
+    #[test]
+    fn one_outage_makes_the_next_no_less() {
+        assert!(!episodes([0]).is_usual(hour(168), 10.0, STEP));
+        assert!(!episodes([0, 24, 48]).is_usual(hour(72), 10.0, STEP));
+    }
+
+    #[test]
+    fn what_comes_each_night_is_usual_from_the_fifth_on() {
+        let nights = episodes([0, 24, 48, 72]);
+        assert!(nights.is_usual(hour(96), 12.0, STEP));
+        assert!(!nights.is_usual(hour(96), 13.0, STEP), "it is larger than ever");
+    }
+
+    #[test]
+    fn often_within_a_day_is_not_usual() {
+        assert!(!episodes([0, 1, 2, 3, 4, 5]).is_usual(hour(20), 10.0, STEP));
+    }
+
+    #[test]
+    fn what_was_long_ago_does_not_count() {
+        assert!(!episodes([0, 24, 48, 72]).is_usual(hour(24 * 17), 10.0, STEP));
+    }
+
+    #[test]
+    fn hours_of_an_hourly_series_are_few() {
+        let step = Duration::from_secs(3600);
+        let nights = episodes([0, 24, 48, 72]);
+        assert!(!nights.is_usual(hour(95), 10.0, step), "fewer than 96 steps ago");
+        assert!(nights.is_usual(hour(400), 10.0, step), "500 steps are more than two weeks");
+    }
+}
