@@ -1,4 +1,7 @@
 //! `portent replay RECORDING.csv`: the whole pipeline in virtual time.
+//!
+//! Nothing that is printed knows of a moment later than its own: diagnoses are those that were made at their time. Only how
+//! far apart the samples are is taken from the whole recording.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write as _};
@@ -10,10 +13,11 @@ use serde::Serialize;
 use super::args::ReplayArgs;
 use crate::app::engine_settings;
 use crate::config;
+use crate::correlate::CallGraph;
 use crate::engine::{Engine, Input, Restored};
 use crate::incident::{Member, MemberState, Phase};
 use crate::replay::{Replay, Replayed};
-use crate::source::Recording;
+use crate::source::{Recording, read_edges};
 use crate::time::Timestamp;
 
 /// Prints a JSON object a line, one an incident in the order in which they opened.
@@ -27,6 +31,11 @@ pub(super) fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     // The recording says how far apart its samples are; no model is asked about the past.
     settings.signals.iter_mut().for_each(|(_, plan)| plan.step = recording.step());
     settings.questions_per_incident = 0;
+    if let Some(edges) = &args.edges {
+        let name = edges.display().to_string();
+        let file = File::open(edges).with_context(|| format!("{name} cannot be opened"))?;
+        settings.correlate.calls = CallGraph::new(read_edges(BufReader::new(file), &name)?);
+    }
     let muted_until = Timestamp::from_millis(i64::MIN);
     let mut replay = Replay::new(Engine::new(settings, Restored::default(), muted_until));
     let mut last = None;

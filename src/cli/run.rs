@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 
 use super::args::{CheckCommand, Cli, Command, DemoArgs, KeyCommand, Output, RunArgs};
-use super::{check, incident, init, key, probe, reference, replay};
+use super::{check, detect, incident, init, key, probe, reference, replay};
 use crate::app::{App, Reloading};
 use crate::config::Config;
 use crate::runtime::Clock;
@@ -48,6 +48,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(CheckCommand::Config(args)) => block_on(check::check_config(args)),
         Command::Check(CheckCommand::Healthy(args)) => block_on(probe::probe(probe::Probe::Healthy, args)),
         Command::Check(CheckCommand::Ready(args)) => block_on(probe::probe(probe::Probe::Ready, args)),
+        Command::Detect(args) => detect::detect(&args),
         Command::Replay(args) => replay::replay(&args),
         Command::Incident(command) => block_on(incident::incident(command)),
         Command::Key(KeyCommand::New(args)) => key::new_key(&args),

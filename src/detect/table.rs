@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::classic::{Baseline, Noise, baseline_of, judge};
+use super::classic::{Baseline, Noise, Verdict, baseline_of, judge};
 use super::finding::{Anomaly, Finding, Restart, SeriesView, What};
 use super::gaps::Gaps;
 use super::index::{Index, Standing, Sums};
@@ -52,6 +52,8 @@ pub(super) struct Table {
     recent_count: Vec<u64>,
     noise: Vec<Noise>,
     runs: Vec<Run>,
+    /// What was said of the last sample of a row; `None` where it was not judged.
+    verdicts: Vec<Option<Verdict>>,
     /// The first sample of a row.
     began_ms: Vec<i64>,
     last_ms: Vec<i64>,
@@ -80,6 +82,7 @@ impl Table {
             recent_count: Vec::new(),
             noise: Vec::new(),
             runs: Vec::new(),
+            verdicts: Vec::new(),
             began_ms: Vec::new(),
             last_ms: Vec::new(),
             lost: Vec::new(),
@@ -133,6 +136,7 @@ impl Table {
         self.end_silence(row, at, emit);
         self.restart_after_gap(row, at, emit);
         let is_settled = self.is_settled(row, at);
+        self.verdicts[row] = None;
         if self.last_ms[row] == i64::MIN {
             self.began_ms[row] = at_ms;
         }
@@ -155,6 +159,7 @@ impl Table {
         let signed_score = if value < verdict.expected { -verdict.score } else { verdict.score };
         self.remember(row, Mark { at_ms, value, signed_score });
         counts.outside += u64::from(verdict.is_outside());
+        self.verdicts[row] = Some(verdict);
 
         self.load_marks(row);
         let step =
@@ -320,6 +325,11 @@ impl Table {
         self.index.row_of(hash).map(|row| (self.runs[row].anomaly, self.lost[row]))
     }
 
+    /// What was said of a series' last sample; `None` where it was not judged.
+    pub(super) fn verdict_of(&self, hash: Fingerprint) -> Option<Verdict> {
+        self.index.row_of(hash).and_then(|row| self.verdicts[row])
+    }
+
     /// The time of a series' last sample; `None` where it has no state.
     pub(super) fn last_sample(&self, hash: Fingerprint) -> Option<Timestamp> {
         let row = self.index.row_of(hash)?;
@@ -408,6 +418,7 @@ impl Table {
         self.recent_count.push(0);
         self.noise.push(Noise::default());
         self.runs.push(Run::default());
+        self.verdicts.push(None);
         self.began_ms.push(i64::MIN);
         self.last_ms.push(i64::MIN);
         self.lost.push(false);
@@ -420,6 +431,7 @@ impl Table {
         (self.noise[row], self.runs[row]) = (Noise::default(), Run::default());
         (self.began_ms[row], self.last_ms[row]) = (i64::MIN, i64::MIN);
         (self.lost[row], self.unsettled_ms[row]) = (false, i64::MIN);
+        self.verdicts[row] = None;
     }
 
     fn forget_before(&mut self, oldest: Timestamp, counts: &mut Counts) {
