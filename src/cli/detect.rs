@@ -127,11 +127,8 @@ fn write_row<W: Write>(out: &mut csv::Writer<W>, sample: &Sample, judged: Option
 impl LeftOut {
     fn tell(&self, name: &str) -> io::Result<()> {
         let Self { late, repeated, without_value } = *self;
-        let counts = [
-            (late, "late"),
-            (repeated, "with the time of the one before"),
-            (without_value, "without a value"),
-        ];
+        let counts =
+            [(late, "late"), (repeated, "with the same time again"), (without_value, "without a value")];
         let said: Vec<String> = counts
             .iter()
             .filter(|(count, _)| *count > 0)

@@ -2,7 +2,10 @@
 
 use std::io::Read;
 
+use csv::StringRecord;
+
 use super::columns::column;
+use super::lines::Rows;
 use crate::series::Service;
 
 /// A file of more calls than this is not read.
@@ -31,19 +34,16 @@ pub fn read_edges(reader: impl Read, name: &str) -> Result<Vec<(Service, Service
     let mut reader = reader.take(BYTES_MAX + 1);
     let mut edges = Vec::new();
     {
-        let mut rows = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(&mut reader);
-        let csv_error = |error: csv::Error| {
-            let line = error.position().map_or(1, csv::Position::line);
-            match error.kind() {
-                csv::ErrorKind::Utf8 { .. } => wrong(line, "is not UTF-8: save the file as UTF-8".to_owned()),
-                _ => wrong(line, format!("cannot be read: {error}")),
-            }
+        let mut rows = Rows::new(&mut reader, csv::Trim::All);
+        let csv_error = |line: u64, error: csv::Error| match error.kind() {
+            csv::ErrorKind::Utf8 { .. } => wrong(line, "is not UTF-8: save the file as UTF-8".to_owned()),
+            _ => wrong(line, format!("cannot be read: {error}")),
         };
-        let header = rows.headers().map_err(csv_error)?.clone();
+        let header = rows.header().map_err(|error| csv_error(1, error))?;
         let find = |wanted| column(&header, wanted, HEADER).map_err(|because| wrong(1, because));
         let (source, target) = (find("source")?, find("target")?);
-        for row in rows.records() {
-            let row = row.map_err(csv_error)?;
+        let mut row = StringRecord::new();
+        while rows.read(&mut row).map_err(|error| csv_error(rows.line_before(), error))? {
             let line = row.position().map_or(0, csv::Position::line);
             if edges.len() >= EDGES_MAX {
                 return Err(wrong(line, format!("more than {EDGES_MAX} rows: keep each pair once")));

@@ -8,6 +8,7 @@ mod columns;
 mod decode;
 mod edges;
 mod error;
+mod lines;
 mod plan;
 mod prometheus;
 mod query;

@@ -1,21 +1,18 @@
 //! CSV into samples, one row at a time.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
-use std::io::{self, Read};
-use std::rc::Rc;
+use std::io::Read;
 use std::time::Duration;
 
 use csv::StringRecord;
 
 use super::error::SamplesError;
 use crate::source::columns::{column, shown};
+use crate::source::lines::Rows;
 use crate::time::{Timestamp, parse_timestamp};
 
 /// So many rows from the top of a file say how far apart its samples are.
 const ROWS_FOR_STEP: usize = 10_000;
-/// A row beyond this is no row: a file without ends of lines, or a quote that is never closed.
-const ROW_BYTES_MAX: usize = 1 << 20;
 const HEADER: &str =
     "the first line has to be a header with the columns timestamp and value, with a comma between";
 /// 10000-01-01: a time beyond is one in milliseconds, or none.
@@ -42,9 +39,8 @@ pub struct Sample {
 /// seconds, with a fraction or without, `YYYY-MM-DD HH:MM:SS` in UTC, or RFC 3339. Rows come out in the file's order.
 #[derive(Debug)]
 pub struct Samples<R> {
-    rows: csv::Reader<Leash<R>>,
+    rows: Rows<R>,
     name: String,
-    left: Rc<Cell<usize>>,
     columns: Columns,
     record: StringRecord,
     ahead: VecDeque<Sample>,
@@ -67,18 +63,12 @@ impl<R: Read> Samples<R> {
     /// # Errors
     /// Names the file, the line and a way out where the header is not what it must be or no row follows it.
     pub fn open(reader: R, name: &str) -> Result<Self, SamplesError> {
-        let left = Rc::new(Cell::new(ROW_BYTES_MAX));
-        let leash = Leash { inner: reader, left: Rc::clone(&left) };
-        let mut rows = csv::ReaderBuilder::new().flexible(true).from_reader(leash);
-        let header = match rows.headers() {
-            Ok(header) => header.clone(),
-            Err(error) => return Err(csv_error(name, 1, &error)),
-        };
+        let mut rows = Rows::new(reader, csv::Trim::None);
+        let header = rows.header().map_err(|error| csv_error(name, 1, &error))?;
         let mut samples = Self {
             columns: Columns::new(&header, name)?,
             rows,
             name: name.to_owned(),
-            left,
             record: StringRecord::new(),
             ahead: VecDeque::new(),
             broken: None,
@@ -122,14 +112,13 @@ impl<R: Read> Samples<R> {
     }
 
     fn read(&mut self) -> Result<Option<Sample>, SamplesError> {
-        self.left.set(ROW_BYTES_MAX);
-        match self.rows.read_record(&mut self.record) {
+        match self.rows.read(&mut self.record) {
             Ok(true) => self.sample().map(Some),
             Ok(false) => {
                 self.has_ended = true;
                 Ok(None)
             }
-            Err(error) => Err(csv_error(&self.name, self.rows.position().line(), &error)),
+            Err(error) => Err(csv_error(&self.name, self.rows.line_before(), &error)),
         }
     }
 
@@ -236,33 +225,11 @@ fn value_of(text: &str) -> Result<Option<f64>, String> {
 }
 
 fn csv_error(name: &str, line: u64, error: &csv::Error) -> SamplesError {
-    let line = error.position().map_or(line, csv::Position::line);
-    let because = match error.kind() {
-        csv::ErrorKind::Utf8 { .. } => "is not UTF-8: save the file as UTF-8".to_owned(),
-        csv::ErrorKind::Io(error) => error.to_string(),
-        _ => error.to_string(),
+    let (line, because) = match error.kind() {
+        csv::ErrorKind::Utf8 { .. } => (line, "is not UTF-8: save the file as UTF-8".to_owned()),
+        // It breaks off within the row after the last one that was read.
+        csv::ErrorKind::Io(error) => (line + 1, error.to_string()),
+        _ => (line, error.to_string()),
     };
     SamplesError::Unreadable { name: name.to_owned(), line, because }
-}
-
-/// Ends the reading of a row that does not end.
-#[derive(Debug)]
-struct Leash<R> {
-    inner: R,
-    left: Rc<Cell<usize>>,
-}
-
-impl<R: Read> Read for Leash<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        match self.left.get().checked_sub(read) {
-            Some(left) => self.left.set(left),
-            None => {
-                return Err(io::Error::other(format!(
-                    "a row of more than {ROW_BYTES_MAX} bytes: is a quote never closed, or is it no CSV?"
-                )));
-            }
-        }
-        Ok(read)
-    }
 }
