@@ -173,8 +173,9 @@ mod tests {
         let [(opened, Change::Opened), (closed, Change::Resolved)] = changes[..] else {
             panic!("{changes:?}")
         };
-        // Its last sample is that of minute 199, and it is lost five minutes later.
-        assert_eq!(opened, 204);
+        // Its last sample is that of minute 199. Five minutes later it is lost, and a little later it is clear that this is
+        // no fault of the source.
+        assert!((204..208).contains(&opened), "{changes:?}");
         assert!((230..235).contains(&closed), "{changes:?}");
     }
 
