@@ -64,7 +64,7 @@ impl<R: Read> Samples<R> {
     /// Names the file, the line and a way out where the header is not what it must be or no row follows it.
     pub fn open(reader: R, name: &str) -> Result<Self, SamplesError> {
         let mut rows = Rows::new(reader, csv::Trim::None);
-        let header = rows.header().map_err(|error| csv_error(name, 1, &error))?;
+        let header = rows.header().map_err(|error| csv_error(name, 0, &error))?;
         let mut samples = Self {
             columns: Columns::new(&header, name)?,
             rows,
@@ -226,7 +226,7 @@ fn value_of(text: &str) -> Result<Option<f64>, String> {
 
 fn csv_error(name: &str, line: u64, error: &csv::Error) -> SamplesError {
     let (line, because) = match error.kind() {
-        csv::ErrorKind::Utf8 { .. } => (line, "is not UTF-8: save the file as UTF-8".to_owned()),
+        csv::ErrorKind::Utf8 { .. } => (line.max(1), "is not UTF-8: save the file as UTF-8".to_owned()),
         // It breaks off within the row after the last one that was read.
         csv::ErrorKind::Io(error) => (line + 1, error.to_string()),
         _ => (line, error.to_string()),

@@ -115,6 +115,8 @@ fn what_is_no_series_is_refused_with_its_line_and_a_way_out() {
     );
     let bytes = read(b"timestamp,value\n1,\xff\xfe\n").unwrap_err().to_string();
     assert_eq!(bytes, "cpu.csv: line 2: cannot be read: is not UTF-8: save the file as UTF-8");
+    let bytes = read(b"\xff\xfe,value\n1,2\n").unwrap_err().to_string();
+    assert_eq!(bytes, "cpu.csv: line 1: cannot be read: is not UTF-8: save the file as UTF-8");
 }
 
 #[test]
