@@ -38,15 +38,8 @@ pub(super) fn detect(args: &DetectArgs) -> anyhow::Result<ExitCode> {
     }
     let key = SeriesKey::new(signal, Service::new(SERVICE), Labels::new([("service", SERVICE)]));
     let mut solo = Solo::new(settings, Arc::new(key));
-    match print(samples, &mut solo, args, &name) {
-        // Whoever reads has seen enough.
-        Err(error) if is_closed_pipe(&error) => Ok(ExitCode::SUCCESS),
-        Err(error) => Err(error),
-        Ok(left_out) => {
-            left_out.tell(&name)?;
-            Ok(ExitCode::SUCCESS)
-        }
-    }
+    print(samples, &mut solo, args, &name)?.tell(&name)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Rows that were printed without a verdict since they could not have one.
@@ -139,12 +132,4 @@ impl LeftOut {
         }
         writeln!(io::stderr().lock(), "portent: {name}: rows without a verdict: {}", said.join(", "))
     }
-}
-
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    let kind = match error.downcast_ref::<csv::Error>().map(csv::Error::kind) {
-        Some(csv::ErrorKind::Io(error)) => Some(error.kind()),
-        _ => error.downcast_ref::<io::Error>().map(io::Error::kind),
-    };
-    kind == Some(io::ErrorKind::BrokenPipe)
 }

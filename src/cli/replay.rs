@@ -4,7 +4,7 @@
 //! far apart the samples are is taken from the whole recording.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write as _};
+use std::io::{self, BufReader, BufWriter, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -27,6 +27,14 @@ pub(super) fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let file = File::open(&args.recording).with_context(|| format!("{name} cannot be opened"))?;
     let recording = Recording::read(BufReader::new(file), &name)?;
 
+    if recording.not_values() > 0 {
+        let count = recording.not_values();
+        writeln!(
+            io::stderr().lock(),
+            "portent: {name}: cells that are NaN or infinite and count as empty: {count}"
+        )?;
+    }
+
     let mut settings = engine_settings(&config, recording.signals().iter().cloned());
     // The recording says how far apart its samples are; no model is asked about the past.
     settings.signals.iter_mut().for_each(|(_, plan)| plan.step = recording.step());
@@ -47,7 +55,7 @@ pub(super) fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     if let Some(last) = last {
         replay.step(last, Input::Tick);
     }
-    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut out = BufWriter::new(io::stdout().lock());
     for replayed in replay.incidents() {
         serde_json::to_writer(&mut out, &Line::of(replayed))?;
         out.write_all(b"\n")?;

@@ -149,6 +149,24 @@ fn what_is_no_series_is_refused_with_file_line_and_way_out() {
 }
 
 #[test]
+fn whoever_closes_the_output_has_seen_enough() {
+    let folder = Folder::new();
+    let series = folder.file("cpu.csv", &csv("timestamp,value", &rows(0..20_000)));
+    let binary = assert_cmd::cargo::cargo_bin("portent");
+    let mut child = std::process::Command::new(binary)
+        .arg("detect")
+        .arg(series)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stderr), "");
+}
+
+#[test]
 fn a_detector_that_is_none_is_refused_with_those_that_there_are() {
     let folder = Folder::new();
     let file = folder.file("cpu.csv", &csv("timestamp,value", &rows(0..3)));
@@ -186,6 +204,7 @@ fn recording() -> String {
             rows.push(format!("{},{service},{latency},{cpu}", 1_700_000_000 + n * 60));
         }
     }
+    rows.push("1700000000,other,NaN,1".to_owned());
     // The same row again counts once.
     rows.push(rows[1].clone());
     rows.join("\n")
@@ -225,6 +244,12 @@ fn a_line_of_a_replay_has_what_scripts_need_and_nothing_of_the_future() {
     let folder = Folder::new();
     let text_in = recording();
     let whole = incidents(&portent(&["replay"], &folder.file("day.csv", &text_in)));
+    let said = portent(&["replay"], &folder.file("day.csv", &text_in)).stderr;
+    assert!(
+        text(&said).contains("day.csv: cells that are NaN or infinite and count as empty: 1"),
+        "{}",
+        text(&said)
+    );
     for incident in &whole {
         let opened_at = incident["opened_at"].as_f64().unwrap();
         assert!(incident["resolved_at"].is_null());
