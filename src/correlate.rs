@@ -1,6 +1,8 @@
 //! Decides which findings belong together: those of one service that are close in time.
 #![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm, clippy::indexing_slicing))]
 
+mod calls;
+
 use std::time::Duration;
 
 use crate::detect::Finding;
@@ -8,16 +10,20 @@ use crate::id::{Fingerprint, IncidentId};
 use crate::series::Service;
 use crate::time::Timestamp;
 
+pub use self::calls::{Call, CallGraph, HOPS_MAX};
+
 /// What a person may tune about grouping.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// A finding joins an incident of its service whose last activity is at most this long ago.
     pub window: Duration,
+    /// Which service calls which, as far as that is known.
+    pub calls: CallGraph,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { window: Duration::from_secs(300) }
+        Self { window: Duration::from_secs(300), calls: CallGraph::default() }
     }
 }
 

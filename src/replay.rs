@@ -1,6 +1,8 @@
 //! Runs recorded samples through the whole pipeline in virtual time: what the agent would have said, and when.
 #![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm, clippy::indexing_slicing))]
 
+mod solo;
+
 use indexmap::IndexMap;
 
 use crate::diagnose::Diagnosis;
@@ -9,6 +11,8 @@ use crate::id::IncidentId;
 use crate::incident::Incident;
 use crate::series::Batch;
 use crate::time::Timestamp;
+
+pub use self::solo::{Change, Judged, Solo};
 
 /// An incident as it stood when the recording ended.
 #[derive(Debug, Clone, PartialEq)]

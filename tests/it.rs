@@ -21,6 +21,7 @@ mod it {
     pub(crate) mod day;
     pub(crate) mod deploy;
     pub(crate) mod fault_proxy;
+    pub(crate) mod files;
     pub(crate) mod history;
     pub(crate) mod incidents_cli;
     pub(crate) mod init;

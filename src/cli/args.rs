@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::incident_args::IncidentCommand;
 use crate::api::{Scope, key_name};
 use crate::config::Override;
+use crate::detect::{Choice, UnknownDetector};
 use crate::time::parse_duration;
 
 /// Said by `portent --help`.
@@ -51,7 +52,19 @@ pub(super) enum Command {
     /// Check a config before it is used, or a running agent
     #[command(subcommand)]
     Check(CheckCommand),
+    /// Judge one series from a CSV file, sample by sample, and print what the agent would have said of each as CSV
+    ///
+    /// FILE has a header with the columns timestamp and value; other columns are ignored. A time is Unix seconds, with a
+    /// fraction or without, YYYY-MM-DD HH:MM:SS in UTC, or RFC 3339. Printed are, in the order of the file,
+    /// timestamp,value,expected,lower,upper,score,event: the first two as they came, the next four as far as the sample is
+    /// judged (a score above 1 is outside the band), and open or close where an incident would open or resolve. No row
+    /// knows of a later one. Rows that are late, stand twice or have no value get no verdict; how many is said on standard
+    /// error. Exit 1 where a row cannot be read. See docs/howto/files.md.
+    Detect(DetectArgs),
     /// Run a recording through the whole pipeline in virtual time and print an incident a line as JSON
+    ///
+    /// RECORDING holds some signals of some services. Each incident says when it opened and resolved, which series were in
+    /// trouble, and every diagnosis as it was made at its time. See docs/howto/files.md.
     Replay(ReplayArgs),
     /// Look at the incidents of a running agent
     #[command(subcommand)]
@@ -252,6 +265,25 @@ fn scope(text: &str) -> Result<Scope, String> {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct DetectArgs {
+    /// CSV with the header timestamp,value; /dev/stdin reads a pipe
+    pub(super) file: PathBuf,
+    /// The config whose settings apply: those of a signal named value where it has one, else those of signal_defaults
+    #[arg(long = "config.file", value_name = "FILE")]
+    pub(super) config_file: Option<PathBuf>,
+    /// Judge with this detector instead of what the config says
+    #[arg(long, value_name = "NAME", value_parser = detector)]
+    pub(super) detector: Option<&'static Choice>,
+    /// Make a row that is late or stands twice an error
+    #[arg(long)]
+    pub(super) strict: bool,
+}
+
+fn detector(text: &str) -> Result<&'static Choice, UnknownDetector> {
+    Choice::of_name(text)
+}
+
+#[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
     /// CSV with the header time,service,<signal>,...: Unix seconds or RFC 3339, rows in any order, an empty cell where
     /// there is no sample
@@ -259,6 +291,10 @@ pub(super) struct ReplayArgs {
     /// The config whose settings apply; signals are those of the recording
     #[arg(long = "config.file", value_name = "FILE")]
     pub(super) config_file: Option<PathBuf>,
+    /// CSV with the header source,target, a row for each pair of services of which source calls target: trouble of a
+    /// service that is called then explains that of its callers
+    #[arg(long, value_name = "FILE")]
+    pub(super) edges: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -4,6 +4,7 @@ mod args;
 mod carry;
 mod certificates;
 mod check;
+mod detect;
 mod incident;
 mod incident_args;
 mod incident_client;

@@ -1,7 +1,10 @@
 //! `portent replay RECORDING.csv`: the whole pipeline in virtual time.
+//!
+//! Nothing that is printed knows of a moment later than its own: diagnoses are those that were made at their time. Only how
+//! far apart the samples are is taken from the whole recording.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write as _};
+use std::io::{self, BufReader, BufWriter, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -10,10 +13,11 @@ use serde::Serialize;
 use super::args::ReplayArgs;
 use crate::app::engine_settings;
 use crate::config;
+use crate::correlate::CallGraph;
 use crate::engine::{Engine, Input, Restored};
 use crate::incident::{Member, MemberState, Phase};
 use crate::replay::{Replay, Replayed};
-use crate::source::Recording;
+use crate::source::{Recording, read_edges};
 use crate::time::Timestamp;
 
 /// Prints a JSON object a line, one an incident in the order in which they opened.
@@ -23,10 +27,23 @@ pub(super) fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let file = File::open(&args.recording).with_context(|| format!("{name} cannot be opened"))?;
     let recording = Recording::read(BufReader::new(file), &name)?;
 
+    if recording.not_values() > 0 {
+        let count = recording.not_values();
+        writeln!(
+            io::stderr().lock(),
+            "portent: {name}: cells that are NaN or infinite and count as empty: {count}"
+        )?;
+    }
+
     let mut settings = engine_settings(&config, recording.signals().iter().cloned());
     // The recording says how far apart its samples are; no model is asked about the past.
     settings.signals.iter_mut().for_each(|(_, plan)| plan.step = recording.step());
     settings.questions_per_incident = 0;
+    if let Some(edges) = &args.edges {
+        let name = edges.display().to_string();
+        let file = File::open(edges).with_context(|| format!("{name} cannot be opened"))?;
+        settings.correlate.calls = CallGraph::new(read_edges(BufReader::new(file), &name)?);
+    }
     let muted_until = Timestamp::from_millis(i64::MIN);
     let mut replay = Replay::new(Engine::new(settings, Restored::default(), muted_until));
     let mut last = None;
@@ -38,7 +55,7 @@ pub(super) fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     if let Some(last) = last {
         replay.step(last, Input::Tick);
     }
-    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut out = BufWriter::new(io::stdout().lock());
     for replayed in replay.incidents() {
         serde_json::to_writer(&mut out, &Line::of(replayed))?;
         out.write_all(b"\n")?;

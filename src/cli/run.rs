@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 
 use super::args::{CheckCommand, Cli, Command, DemoArgs, KeyCommand, Output, RunArgs};
-use super::{check, incident, init, key, probe, reference, replay};
+use super::{check, detect, incident, init, key, probe, reference, replay};
 use crate::app::{App, Reloading};
 use crate::config::Config;
 use crate::runtime::Clock;
@@ -48,10 +48,28 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(CheckCommand::Config(args)) => block_on(check::check_config(args)),
         Command::Check(CheckCommand::Healthy(args)) => block_on(probe::probe(probe::Probe::Healthy, args)),
         Command::Check(CheckCommand::Ready(args)) => block_on(probe::probe(probe::Probe::Ready, args)),
-        Command::Replay(args) => replay::replay(&args),
+        Command::Detect(args) => as_far_as_read(detect::detect(&args)),
+        Command::Replay(args) => as_far_as_read(replay::replay(&args)),
         Command::Incident(command) => block_on(incident::incident(command)),
         Command::Key(KeyCommand::New(args)) => key::new_key(&args),
         Command::Reference { what } => reference::print(what),
+    }
+}
+
+/// Whoever closes standard output has seen enough: that is no failure of a command that only prints.
+fn as_far_as_read(outcome: anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
+    let is_closed_pipe = |error: &anyhow::Error| {
+        let from_csv = error.downcast_ref::<csv::Error>().and_then(|error| match error.kind() {
+            csv::ErrorKind::Io(error) => Some(error.kind()),
+            _ => None,
+        });
+        let from_json = error.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+        let bare = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        from_csv.or(from_json).or(bare) == Some(std::io::ErrorKind::BrokenPipe)
+    };
+    match outcome {
+        Err(error) if is_closed_pipe(&error) => Ok(ExitCode::SUCCESS),
+        Ok(_) | Err(_) => outcome,
     }
 }
 

@@ -86,7 +86,7 @@ pub(super) fn correlate(root: &mut Section<'_>) -> Option<correlate::Settings> {
     let mut section = root.section("correlate");
     let window = section.duration("window", SECOND..=DAY);
     section.finish();
-    Some(correlate::Settings { window: window? })
+    Some(correlate::Settings { window: window?, ..correlate::Settings::default() })
 }
 
 /// Reads `[incident]`.

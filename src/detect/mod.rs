@@ -3,6 +3,7 @@
 //! The formulas stand in `docs/detectors.md`. State is a pure function of the samples fed in: no clock, no randomness.
 #![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm, clippy::indexing_slicing))]
 
+mod choice;
 mod classic;
 pub mod detectors;
 mod finding;
@@ -18,6 +19,7 @@ mod settings;
 mod stage;
 mod table;
 
+pub use self::choice::{Choice, DETECTORS, UnknownDetector};
 pub use self::classic::{Baseline, Noise, Verdict, baseline_of, judge};
 pub use self::finding::{Anomaly, Finding, Restart, SeriesView, Side, What};
 pub use self::gaps::Gaps;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
+use super::classic::Verdict;
 use super::finding::{Anomaly, Finding, SeriesView};
 use super::gaps::Gaps;
 use super::index::Sums;
@@ -226,6 +227,12 @@ impl Detect {
     /// The anomaly of a series and whether it is lost; `None` where the series has no state.
     pub fn state_of(&self, key: &SeriesKey) -> Option<(Option<Anomaly>, bool)> {
         self.tables.get(&key.signal)?.state_of(key.hash)
+    }
+
+    /// What was said of a series' last sample; `None` where it was not judged: while the baseline warms up, and where the
+    /// sample says nothing since it looks back over a gap.
+    pub fn verdict_of(&self, key: &SeriesKey) -> Option<Verdict> {
+        self.tables.get(&key.signal)?.verdict_of(key.hash)
     }
 
     /// The time of a series' last sample; `None` where it has no state.

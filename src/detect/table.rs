@@ -10,6 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::classic::Verdict;
 use super::finding::{Anomaly, Finding, Restart, SeriesView, Side, What};
 use super::gaps::Gaps;
 use super::index::{Index, Standing, Sums};
@@ -54,6 +55,8 @@ pub(super) struct Table {
     recent: Vec<Mark>,
     recent_count: Vec<u64>,
     runs: Vec<Run>,
+    /// What was said of the last sample of a row; `None` where it was not judged.
+    verdicts: Vec<Option<Verdict>>,
     /// The first sample of a row.
     began_ms: Vec<i64>,
     last_ms: Vec<i64>,
@@ -84,6 +87,7 @@ impl Table {
             recent: Vec::new(),
             recent_count: Vec::new(),
             runs: Vec::new(),
+            verdicts: Vec::new(),
             began_ms: Vec::new(),
             last_ms: Vec::new(),
             lost: Vec::new(),
@@ -137,6 +141,7 @@ impl Table {
         self.end_silence(row, at, emit);
         self.restart_after_gap(row, at, emit);
         let is_settled = self.is_settled(row, at);
+        self.verdicts[row] = None;
         if self.last_ms[row] == i64::MIN {
             self.began_ms[row] = at_ms;
         }
@@ -157,10 +162,13 @@ impl Table {
             Side::Up => verdict.score,
             Side::Down => -verdict.score,
         };
-        self.remember(row, Mark { at_ms, value, signed_score });
+        let mark = Mark { at_ms, value, signed_score };
+        self.remember(row, mark);
         counts.outside += u64::from(verdict.is_outside());
+        self.verdicts[row] = Some(verdict);
 
-        let is_usual = verdict.is_outside() && self.is_usual(row, at, verdict.z.abs());
+        let counts_at_all = mark.side(self.plan.settings.sides).is_some();
+        let is_usual = counts_at_all && self.is_usual(row, at, verdict.z.abs());
         let step = if is_usual {
             counts.usual += 1;
             Step::Nothing
@@ -355,6 +363,11 @@ impl Table {
         self.index.row_of(hash).map(|row| (self.runs[row].anomaly, self.lost[row]))
     }
 
+    /// What was said of a series' last sample; `None` where it was not judged.
+    pub(super) fn verdict_of(&self, hash: Fingerprint) -> Option<Verdict> {
+        self.index.row_of(hash).and_then(|row| self.verdicts[row])
+    }
+
     /// The time of a series' last sample; `None` where it has no state.
     pub(super) fn last_sample(&self, hash: Fingerprint) -> Option<Timestamp> {
         let row = self.index.row_of(hash)?;
@@ -441,6 +454,7 @@ impl Table {
         self.recent.resize((row + 1) * self.recent_len, blank);
         self.recent_count.push(0);
         self.runs.push(Run::default());
+        self.verdicts.push(None);
         self.began_ms.push(i64::MIN);
         self.last_ms.push(i64::MIN);
         self.lost.push(false);
@@ -454,6 +468,7 @@ impl Table {
         (self.recent_count[row], self.runs[row]) = (0, Run::default());
         (self.began_ms[row], self.last_ms[row]) = (i64::MIN, i64::MIN);
         (self.lost[row], self.unsettled_ms[row]) = (false, i64::MIN);
+        self.verdicts[row] = None;
     }
 
     fn forget_before(&mut self, oldest: Timestamp, counts: &mut Counts) {

@@ -95,7 +95,7 @@ pub fn gather_source(
         items.extend(kept.map(|(nth, what)| Item { id: EvidenceId::new(class, nth + 1), what }));
     }
     let (subject, onset, assessment) = (incident.subject.clone(), incident.onset(), incident.assessment);
-    Bundle { incident: incident.id, subject, at: now, onset, assessment, items, left_out }
+    Bundle { incident: incident.id, subject, at: now, onset, assessment, items, left_out, calls: Vec::new() }
 }
 
 /// One sentence about a piece of evidence.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::blind::SourceEvidence;
 use super::diagnosis::Cause;
+use crate::correlate::Call;
 use crate::detect::{Kind, Side};
 use crate::id::IncidentId;
 use crate::incident::{Assessment, Subject, Trouble};
@@ -27,6 +28,8 @@ pub struct Bundle {
     pub items: Vec<Item>,
     /// Items that were left out because of the limits.
     pub left_out: usize,
+    /// Which of the services in it call each other, as far as that is known.
+    pub calls: Vec<Call>,
 }
 
 /// One piece of evidence.

@@ -7,6 +7,7 @@ use super::citation::cite;
 use super::diagnosis::{Cause, Hypothesis};
 use super::heuristics::rank;
 use super::sample;
+use crate::correlate::Call;
 use crate::detect::{Anomaly, Kind, Side};
 use crate::incident::Trouble;
 use crate::series::{Service, SignalName};
@@ -88,8 +89,32 @@ fn bundle_of(evidence: impl IntoIterator<Item = (char, Evidence)>) -> Bundle {
     Bundle { onset: at(0), at: at(60), items, ..sample::bundle() }
 }
 
+/// Words of evidence, and of calls: `checkout>db` calls it, `checkout>>db` does so through one other.
 fn bundle(words: &str) -> Bundle {
-    bundle_of(words.split_whitespace().map(evidence))
+    let (calls, words): (Vec<&str>, Vec<&str>) =
+        words.split_whitespace().partition(|word| word.contains('>'));
+    let call = |word: &str| Call {
+        from: Service::new(word.split('>').next().unwrap()),
+        to: Service::new(word.rsplit('>').next().unwrap()),
+        hops: word.matches('>').count() as u32,
+    };
+    Bundle { calls: calls.into_iter().map(call).collect(), ..bundle_of(words.into_iter().map(evidence)) }
+}
+
+/// The services of the hypotheses, in their order, each once.
+fn services(words: &str) -> Vec<String> {
+    let mut services = Vec::new();
+    for service in rank(&bundle(words)).into_iter().filter_map(|hypothesis| hypothesis.service) {
+        let service = service.to_string();
+        if !services.contains(&service) {
+            services.push(service);
+        }
+    }
+    services
+}
+
+fn bits(hypothesis: &Hypothesis, term: &str) -> Option<f64> {
+    hypothesis.contributions.iter().find(|contribution| contribution.term == term).map(|term| term.bits)
 }
 
 fn place(ranked: &[Hypothesis], cause: Cause) -> usize {
@@ -189,6 +214,65 @@ fn trouble_elsewhere_shortly_before_is_named_and_counts_as_unlinked() {
 }
 
 #[test]
+fn of_a_chain_in_trouble_the_deepest_service_comes_first() {
+    let chain = "checkout>cache cache>db checkout>>db";
+    let trouble = "latency^ cache/latency^ db/latency^";
+    assert_eq!(services(&format!("{trouble} {chain}")), ["db", "cache", "checkout"]);
+    assert_eq!(services(trouble), ["checkout"], "without calls nothing at the same time is a candidate");
+}
+
+#[test]
+fn a_callee_in_trouble_as_early_makes_its_caller_a_symptom() {
+    for (onset, is_symptom) in [("-900", true), ("-901", false), ("0", true), ("300", true), ("301", false)] {
+        let ranked = rank(&bundle(&format!("latency^ db/latency^{onset} checkout>db")));
+        let (own, other): (Vec<_>, Vec<_>) =
+            ranked.iter().partition(|hypothesis| hypothesis.service == Some(Service::new("checkout")));
+        let expected = is_symptom.then_some(-2.0);
+        assert!(own.iter().all(|hypothesis| bits(hypothesis, "callee") == expected), "{onset}: {own:#?}");
+        assert_eq!(
+            other.first().and_then(|hypothesis| bits(hypothesis, "called")),
+            is_symptom.then_some(1.0)
+        );
+    }
+}
+
+#[test]
+fn a_caller_in_trouble_is_no_cause_but_a_consequence() {
+    let ranked = rank(&bundle("latency^ web/latency^-60 web>checkout"));
+    assert_eq!(ranked[0].service, Some(Service::new("checkout")), "{ranked:#?}");
+    let web = ranked.iter().find(|hypothesis| hypothesis.service == Some(Service::new("web"))).unwrap();
+    assert_eq!((bits(web, "callee"), bits(web, "unlinked")), (Some(-2.0), None));
+    assert!(web.text.contains("web calls checkout and not the other way"), "{}", web.text);
+}
+
+#[test]
+fn services_that_call_each_other_are_told_apart_by_time_alone() {
+    let ranked = rank(&bundle("latency^ db/latency^-60 checkout>db db>checkout"));
+    let terms = ranked.iter().flat_map(|hypothesis| &hypothesis.contributions);
+    assert!(terms.clone().all(|term| !["called", "callee", "unlinked"].contains(&term.term.as_ref())));
+    assert!(terms.clone().any(|term| term.term == "earlier"));
+}
+
+#[test]
+fn a_link_is_told_in_words() {
+    let ranked = rank(&bundle("latency^ db/latency^15 checkout>>db"));
+    assert_eq!(ranked[0].title, "db was in trouble 15s later: its latency rose out of its band");
+    assert_eq!(
+        ranked[0].text,
+        "latency of db rose out of its band at 2023-11-14T22:13:35Z, 15s later than the trouble of checkout began. \
+         checkout calls db through others (2 calls apart), and whoever waits for a service in trouble is in trouble too: \
+         look there first."
+    );
+    assert!(
+        ranked[1].text.contains(
+            "checkout calls db, which is in trouble since 2023-11-14T22:13:35Z: this may be a consequence."
+        ),
+        "{}",
+        ranked[1].text
+    );
+}
+
+#[test]
 fn what_stopped_elsewhere_has_stopped_and_not_risen() {
     let ranked = rank(&bundle("errors^ db/trafficx-90"));
     let other = ranked.iter().find(|hypothesis| hypothesis.service == Some(Service::new("db"))).unwrap();
@@ -263,6 +347,15 @@ fn words() -> impl Strategy<Value = String> {
         -2000..100_i64,
     )
         .prop_map(|(service, kind, sign, onset)| format!("{service}{kind}{sign}{onset}"));
+    let call = proptest::sample::select(vec![
+        "checkout>db",
+        "db>checkout",
+        "db>cache",
+        "cache>>db",
+        "checkout>>>cache",
+        "cache>checkout",
+    ]);
+    let word = prop_oneof![4 => word, 1 => call.prop_map(str::to_owned)];
     proptest::collection::vec(word, 0..30).prop_map(|words| words.join(" "))
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use crate::correlate::{Call, CallGraph};
 use crate::detect::SeriesView;
 use crate::id::{Fingerprint, IncidentId};
 use crate::incident::{Incident, Member, MemberState, Subject, Trouble};
-use crate::series::SignalName;
+use crate::series::{Service, SignalName};
 use crate::time::Timestamp;
 
 use super::bundle::{Bundle, Evidence, EvidenceId, Item, Movement};
@@ -61,13 +62,22 @@ impl PastIncident {
     }
 }
 
-/// Puts together what is known about an incident at `now`: `own` are all series of its service, `elsewhere` the series
-/// of other services that are in trouble, `past` its earlier incidents, the newest first.
+/// What is known of other services.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// Their series that are in trouble.
+    pub troubled: &'a [SeriesView],
+    /// Which service calls which.
+    pub calls: &'a CallGraph,
+}
+
+/// Puts together what is known about an incident at `now`: `own` are all series of its service, `elsewhere` what is known
+/// of other services, `past` its earlier incidents, the newest first.
 pub fn gather(
     incident: &Incident,
     now: Timestamp,
     own: &[SeriesView],
-    elsewhere: &[SeriesView],
+    elsewhere: Surroundings<'_>,
     past: &[PastIncident],
 ) -> Bundle {
     let limits = Limits::default();
@@ -80,13 +90,13 @@ pub fn gather(
         .filter(|view| !members.contains(&view.key.hash))
         .map(|view| sibling(view, onset))
         .collect();
-    let mut others: Vec<Evidence> = elsewhere.iter().filter_map(|view| other(view, onset)).collect();
-    others.sort_by_key(|evidence| match evidence {
-        Evidence::Elsewhere { onset, .. } => *onset,
-        Evidence::Anomaly { .. } | Evidence::Sibling { .. } | Evidence::Source(_) | Evidence::Past { .. } => {
-            now
-        }
-    });
+    let involved = elsewhere.troubled.iter().map(|view| &view.key.service).chain(incident.subject.service());
+    let mut calls = elsewhere.calls.among(involved);
+    let mut others: Vec<(bool, Timestamp, Evidence)> =
+        elsewhere.troubled.iter().filter_map(|view| other(view, onset, &calls)).collect();
+    // Where not all find room, those that have to do with this service do.
+    others.sort_by_key(|(is_linked, onset, _)| (!is_linked, *onset));
+    let others: Vec<Evidence> = others.into_iter().map(|(_, _, evidence)| evidence).collect();
     let before = past.iter().filter(|past| past.incident != incident.id && past.subject == incident.subject);
     let past: Vec<Evidence> = before.map(PastIncident::evidence).collect();
 
@@ -102,6 +112,12 @@ pub fn gather(
         let kept = evidence.into_iter().take(limit).enumerate();
         items.extend(kept.map(|(nth, what)| Item { id: EvidenceId::new(class, nth + 1), what }));
     }
+    let is_told = |service: &Service| {
+        let is_it =
+            |item: &Item| matches!(&item.what, Evidence::Elsewhere { service: told, .. } if told == service);
+        incident.subject.service() == Some(service) || items.iter().any(is_it)
+    };
+    calls.retain(|call| is_told(&call.from) && is_told(&call.to));
     let assessment = incident.assessment;
     Bundle {
         incident: incident.id,
@@ -111,6 +127,7 @@ pub fn gather(
         assessment,
         items,
         left_out,
+        calls,
     }
 }
 
@@ -152,19 +169,23 @@ fn sibling(view: &SeriesView, onset: Timestamp) -> Evidence {
     }
 }
 
-fn other(view: &SeriesView, since: Timestamp) -> Option<Evidence> {
+/// What a series of another service shows, when that began, and whether a call links the two.
+fn other(view: &SeriesView, since: Timestamp, calls: &[Call]) -> Option<(bool, Timestamp, Evidence)> {
     let (side, onset) = match (view.anomaly, view.is_lost) {
         (Some(anomaly), _) => (Some(anomaly.side), anomaly.onset),
         (None, true) => (None, view.recent.last().map(|(at, _)| *at)?),
         (None, false) => return None,
     };
-    Some(Evidence::Elsewhere {
-        service: view.key.service.clone(),
+    let service = &view.key.service;
+    let is_linked = calls.iter().any(|call| call.from == *service || call.to == *service);
+    let evidence = Evidence::Elsewhere {
+        service: service.clone(),
         signal: view.key.signal.clone(),
         series: view.key.to_string(),
         kind: view.kind,
         side,
         onset,
         movement: movement(view, since.min(onset)),
-    })
+    };
+    Some((is_linked, onset, evidence))
 }

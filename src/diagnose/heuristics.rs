@@ -7,19 +7,20 @@
 //! | `shape` | what the table gives the cause before anything else is looked at, 0 or negative |
 //! | `traffic`, `errors`, ... | what the table gives for another signal of the service that is in trouble too, or that stayed inside its band |
 //! | `earlier` | 1 for a cause in another service whose trouble began before, at most 15 minutes before |
-//! | `unlinked` | -1.5 for the same, as no link between the two services is known |
+//! | `unlinked` | -1.5 for the same, where no link between the two services is known |
+//! | `called` | `1/hops` for a cause in a service that this one calls, over `hops` calls, at most three; its trouble may begin up to 5 minutes later |
+//! | `callee` | -2 for a cause in a service that calls one that is in trouble too, since at most 15 minutes before and 5 minutes after its own began |
 //! | `before` | 0.5 where an earlier incident of the service ended with the same cause |
 //!
 //! What can't be said adds nothing: a signal that is not configured, a baseline that warms up, a signal that has
 //! stopped, one that left its band without becoming an anomaly.
 
-use std::time::Duration;
-
 use super::blind::rank_source;
 use super::bundle::{Bundle, Evidence, EvidenceId, Item};
 use super::diagnosis::{Cause, Contribution, Hypothesis};
+use super::links::{Callee, Link, beside};
 use super::shapes::{Expectation, SHAPES, Shape, ShapeSide};
-use super::wording::{change_of, course, listed, name, others_in_trouble, siblings, span};
+use super::wording::{change_of, course, listed, name, others_in_trouble, siblings};
 use crate::detect::{Kind, Side};
 use crate::incident::{Subject, Trouble};
 use crate::series::{Service, SignalName};
@@ -29,8 +30,6 @@ use crate::time::Timestamp;
 const HYPOTHESES_MAX: usize = 5;
 /// The strength of a series that has stopped.
 const LOST_BITS: f64 = 3.0;
-/// Trouble elsewhere that began longer before is no candidate for the cause of this one.
-const LEAD_MAX: Duration = Duration::from_secs(15 * 60);
 /// A hypothesis with fewer bits is not worth a reader's time.
 const BITS_MIN: f64 = 0.5;
 
@@ -108,6 +107,11 @@ fn own_cause(bundle: &Bundle, symptom: &Symptom<'_>, shape: &Shape) -> (f64, Hyp
         push(&mut terms, "before", 0.5);
         evidence.push(id.clone());
     }
+    let callee = Callee::of(bundle, symptom.service, symptom.trouble.onset());
+    if let Some(callee) = &callee {
+        terms.push(Callee::contribution());
+        evidence.push(callee.id.clone());
+    }
     let title = format!("{}: {} {}", shape.title, name(symptom.signal.as_str()), change_of(symptom.trouble));
     let said = |weight: &Weight<'_>| format!("{} {}", name(weight.signal.as_str()), weight.said);
     let (speaks_for, against): (Vec<_>, Vec<_>) = weights.iter().partition(|weight| weight.bits > 0.0);
@@ -118,6 +122,7 @@ fn own_cause(bundle: &Bundle, symptom: &Symptom<'_>, shape: &Shape) -> (f64, Hyp
         listed("For it", speaks_for.into_iter().map(said).collect()),
         listed("Against it", against.into_iter().map(said).collect()),
         before.map(|(_, at)| format!("The incident of {at} had this cause too.")).unwrap_or_default(),
+        callee.map(|callee| callee.sentence(&name(symptom.service.as_str()))).unwrap_or_default(),
         shape.meaning.to_owned(),
     ];
     let text = sentences.iter().filter(|sentence| !sentence.is_empty()).map(String::as_str);
@@ -208,11 +213,11 @@ fn seen_before(bundle: &Bundle, cause: Cause) -> Option<(&EvidenceId, Timestamp)
     })
 }
 
-/// Another service that was in trouble shortly before this one may be where the cause lies.
+/// Another service that was in trouble shortly before this one, or that it calls, may be where the cause lies.
 fn cause_elsewhere(bundle: &Bundle, item: &Item) -> Option<(f64, Hypothesis)> {
     let Evidence::Elsewhere { service, signal, onset, movement, side, .. } = &item.what else { return None };
-    let lead = bundle.onset.since(*onset);
-    if lead.is_zero() || lead > LEAD_MAX {
+    let link = Link::of(bundle, service);
+    if !link.may_cause(*onset, bundle.onset) {
         return None;
     }
     let (strength, moved) = match side {
@@ -221,17 +226,25 @@ fn cause_elsewhere(bundle: &Bundle, item: &Item) -> Option<(f64, Hypothesis)> {
         None => (LOST_BITS, "stopped"),
     };
     let mut terms = vec![Contribution { term: "strength".into(), bits: strength }];
-    push(&mut terms, "earlier", 1.0);
-    push(&mut terms, "unlinked", -1.5);
+    if *onset < bundle.onset {
+        push(&mut terms, "earlier", 1.0);
+    }
+    terms.extend(link.contribution());
+    let mut evidence = vec![item.id.clone()];
+    let callee = Callee::of(bundle, service, *onset);
+    if let Some(callee) = &callee {
+        terms.push(Callee::contribution());
+        evidence.push(callee.id.clone());
+    }
     let (there, here) = (name(service.as_str()), name(&bundle.subject.to_string()));
-    let (signal_name, lead) = (name(signal.as_str()), span(lead));
-    let title = format!("{there} was in trouble {lead} earlier: its {signal_name} {moved}");
+    let (signal_name, when) = (name(signal.as_str()), beside(*onset, bundle.onset));
+    let title = format!("{there} was in trouble {when}: its {signal_name} {moved}");
     let text = format!(
-        "{signal_name} of {there} {moved} at {onset}, {lead} before the trouble of {here} began. If {here} calls \
-         {there} or shares something with it, look there first. No link between the two is known here; it may be \
-         coincidence."
+        "{signal_name} of {there} {moved} at {onset}, {when}{} the trouble of {here} began. {}{}",
+        if *onset == bundle.onset { " as" } else { " than" },
+        link.sentence(&there, &here),
+        callee.map(|callee| format!(" {}", callee.sentence(&there))).unwrap_or_default()
     );
-    let evidence = vec![item.id.clone()];
     Some(hypothesis(Cause::Dependency, service, Some(signal), title, text, terms, evidence))
 }
 

@@ -12,6 +12,7 @@ mod data;
 mod diagnosis;
 mod gather;
 mod heuristics;
+mod links;
 mod prompt;
 mod reply;
 #[cfg(test)]
@@ -23,7 +24,7 @@ pub use self::blind::{FailingPolls, SourceEvidence, gather_source};
 pub use self::bundle::{Bundle, Evidence, EvidenceId, Item, Movement};
 pub use self::citation::{Citation, cite};
 pub use self::diagnosis::{Author, Because, Cause, Contribution, Diagnosis, Hypothesis};
-pub use self::gather::{Limits, PastIncident, gather};
+pub use self::gather::{Limits, PastIncident, Surroundings, gather};
 pub use self::heuristics::rank;
 pub use self::prompt::{Prompt, SCHEMA_NAME, prompt, schema};
 pub use self::reply::{Fault, Problem, ReplyError, one_line, parse_reply};

@@ -37,6 +37,7 @@ pub(crate) fn bundle() -> Bundle {
         },
         items: items.map(|((class, what), nth)| Item { id: EvidenceId::new(class, nth), what }).collect(),
         left_out: 0,
+        calls: Vec::new(),
     }
 }
 

@@ -3,7 +3,9 @@
 use super::event::{Event, Stream};
 use super::input::{Answer, Effect, Failure, Reply};
 use super::step::Engine;
-use crate::diagnose::{Author, Because, Bundle, Diagnosis, FailingPolls, cite, gather, gather_source, rank};
+use crate::diagnose::{
+    Author, Because, Bundle, Diagnosis, FailingPolls, Surroundings, cite, gather, gather_source, rank,
+};
 use crate::id::IncidentId;
 use crate::incident::{self, Requester, Subject};
 use crate::time::Timestamp;
@@ -115,7 +117,9 @@ impl Engine {
             Subject::Service(service) => {
                 let own = self.detect.of_service(service);
                 let elsewhere = self.detect.moved_elsewhere(service, ELSEWHERE_MAX);
-                Some(gather(incident, now, &own, &elsewhere, &past))
+                let calls = &self.settings.correlate.calls;
+                let elsewhere = Surroundings { troubled: &elsewhere, calls };
+                Some(gather(incident, now, &own, elsewhere, &past))
             }
             Subject::Source => {
                 let failing = self.unanswered().map(|(signal, unanswered)| FailingPolls {

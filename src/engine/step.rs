@@ -12,11 +12,11 @@ use super::settings::Settings;
 use super::slots::{Slot, Waiting};
 use super::source::Served;
 use super::standing::{Polls, SourceStanding, Unanswered};
-use crate::detect::{Closed, Detect, Finding, SeriesView, Tally, What};
+use crate::detect::{Closed, Detect, Finding, SeriesView, Tally, Verdict, What};
 use crate::diagnose::{Cause, PastIncident};
 use crate::id::IncidentId;
 use crate::incident::{self, Incident, Phase, Requester, Subject};
-use crate::series::{Service, SignalName};
+use crate::series::{SeriesKey, Service, SignalName};
 use crate::time::Timestamp;
 
 /// So many resolved incidents stay at hand, for questions about them and for answers that come late.
@@ -161,6 +161,11 @@ impl Engine {
     /// The series of one signal as they stand.
     pub fn series_of(&self, signal: &SignalName) -> Vec<SeriesView> {
         self.detect.of_signal(signal)
+    }
+
+    /// What was said of a series' last sample; `None` where it was not judged.
+    pub fn verdict_of(&self, key: &SeriesKey) -> Option<Verdict> {
+        self.detect.verdict_of(key)
     }
 
     /// The last step of a signal that was judged.

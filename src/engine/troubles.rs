@@ -39,6 +39,7 @@ impl Engine {
         let member = Member { key: key.clone(), kind: finding.kind, trouble, state: MemberState::Active };
         match placement {
             Placement::Joins(id) => {
+                self.tell_callers(&key.service, trouble.onset());
                 let joined = Event::Incident(incident::Event::Joined { member });
                 self.record(now, Stream::Incident(id), joined, effects);
                 self.unassessed.insert(id);
@@ -72,11 +73,25 @@ impl Engine {
         if self.open.contains_key(&id) || self.past.iter().any(|past| past.incident == id) {
             return;
         }
+        self.tell_callers(&service, incident.onset());
         self.hold(incident);
         effects.push(Effect::record(now, Stream::Incident(id), Event::Incident(event)));
         let captured = Event::Captured(self.capture(&service));
         self.record(now, Stream::Incident(id), captured, effects);
         self.stale.insert(id);
+    }
+
+    /// Trouble of a service explains that of those that call it: what was said about theirs is out of date.
+    fn tell_callers(&mut self, service: &Service, onset: Timestamp) {
+        let window = self.settings.correlate.window;
+        let is_close = |other: &Timestamp| onset.since(*other) <= window && other.since(onset) <= window;
+        let open = self.open.values().filter(|incident| is_close(&incident.onset()));
+        let open: Vec<(IncidentId, &Service)> =
+            open.filter_map(|incident| Some((incident.id, incident.subject.service()?))).collect();
+        let callers =
+            self.settings.correlate.calls.callers(service, open.iter().map(|(_, service)| *service));
+        let told = open.iter().filter(|(_, service)| callers.contains(service)).map(|(id, _)| *id);
+        self.stale.extend(told);
     }
 
     fn capture(&self, service: &Service) -> Vec<CapturedSeries> {

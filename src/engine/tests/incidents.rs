@@ -1,9 +1,11 @@
 //! From an anomaly to an incident and to its end.
 
 use super::story::{Story, WARM, World, at, fault};
-use crate::engine::{Coverage, Effect, Failure, Input};
+use crate::correlate::CallGraph;
+use crate::diagnose::Diagnosis;
+use crate::engine::{Coverage, Effect, Engine, Event, Failure, Input, Restored};
 use crate::incident::Phase;
-use crate::series::SignalName;
+use crate::series::{Service, SignalName};
 
 #[test]
 fn an_anomaly_opens_an_incident_that_is_captured_and_diagnosed_at_once() {
@@ -49,6 +51,38 @@ fn another_service_opens_its_own_incident() {
     opened.sort();
     assert_eq!(opened, ["opened cart error_rate P2", "opened shop error_rate P2"]);
     assert_ne!(story.id(0), story.id(1));
+}
+
+#[test]
+fn trouble_of_a_service_that_is_called_has_its_callers_diagnosed_anew() {
+    let faults = [fault("shop", "error_rate", 30..50, 900.0), fault("cart", "error_rate", 33..50, 900.0)];
+    let world = World { services: &["shop", "cart", "mail"], ..World::shop(faults) };
+    let play = |calls: &[(&str, &str)]| {
+        let mut story = Story::new(world.clone(), 0);
+        let calls = calls.iter().map(|(from, to)| (Service::new(from), Service::new(to)));
+        story.settings.correlate.calls = CallGraph::new(calls);
+        story.engine = Engine::new(story.settings.clone(), Restored::default(), at(0));
+        story.play(0..40);
+        let shop = story.id(0);
+        let diagnoses = story.effects.iter().filter_map(|effect| match effect {
+            Effect::Record(happening) => match &happening.event {
+                Event::Diagnosed(diagnosis) if diagnosis.incident == shop => Some(diagnosis.clone()),
+                _ => None,
+            },
+            _ => None,
+        });
+        diagnoses.collect::<Vec<_>>()
+    };
+    let named = |diagnosis: &Diagnosis| diagnosis.hypotheses[0].service.clone();
+
+    let linked = play(&[("shop", "cart")]);
+    assert_eq!(linked.len(), 2, "{linked:#?}");
+    assert_eq!(named(&linked[0]), Some(Service::new("shop")), "nothing is known of the cart yet");
+    assert_eq!(named(&linked[1]), Some(Service::new("cart")), "{:#?}", linked[1]);
+
+    let others = play(&[("shop", "mail"), ("cart", "shop")]);
+    assert_eq!(others.len(), 1, "a caller's trouble explains nothing: {others:#?}");
+    assert_eq!(others, play(&[]));
 }
 
 #[test]

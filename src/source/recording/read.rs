@@ -8,6 +8,7 @@ use csv::StringRecord;
 use super::error::RecordingError;
 use super::table::{Recording, keys};
 use crate::series::{Service, SignalName};
+use crate::source::lines::Rows;
 use crate::time::{Timestamp, parse_timestamp};
 
 /// What a recording may hold.
@@ -35,8 +36,7 @@ pub(super) fn read_within(
     // One byte more than allowed tells a file that ends at the bound from one that goes on.
     let mut limited = reader.take(bounds.bytes.saturating_add(1));
     let outcome = {
-        let mut rows =
-            csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(&mut limited);
+        let mut rows = Rows::new(&mut limited, csv::Trim::All);
         read_rows(&mut rows, name, bounds)
     };
     if limited.limit() == 0 {
@@ -46,16 +46,12 @@ pub(super) fn read_within(
     outcome
 }
 
-fn read_rows<R: Read>(
-    rows: &mut csv::Reader<R>,
-    name: &str,
-    bounds: &Bounds,
-) -> Result<Recording, RecordingError> {
-    let header = rows.headers().map_err(|error| csv_error(name, &error))?.clone();
+fn read_rows<R: Read>(rows: &mut Rows<R>, name: &str, bounds: &Bounds) -> Result<Recording, RecordingError> {
+    let header = rows.header().map_err(|error| csv_error(name, &error))?;
     let columns = Columns::new(&header, name, bounds)?;
     let mut table = Table::new(columns, name);
     let mut record = StringRecord::new();
-    while rows.read_record(&mut record).map_err(|error| csv_error(name, &error))? {
+    while rows.read(&mut record).map_err(|error| csv_error(name, &error))? {
         if table.rows.len() >= bounds.rows {
             return Err(too_large(name, format!("{} rows", bounds.rows)));
         }
