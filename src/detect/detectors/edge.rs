@@ -2,7 +2,7 @@
 #![expect(clippy::indexing_slicing, reason = "a numeric kernel: every index is held below the table's length")]
 
 use super::student::{edge_of, two_sided};
-use crate::detect::Opinion;
+use crate::detect::{Opinion, SCORE_MAX, Side};
 
 /// From this score on the tail is exact; below it is a bound from above.
 const EXACT_FROM: f64 = 0.8;
@@ -46,16 +46,16 @@ impl Edges {
     ///
     /// The tail falls ever more slowly with the distance, so that the chord from 1 at the centre to the exact tail at a
     /// score of 0.8 is nowhere below it. That bound costs a multiplication; nobody asks how improbable the probable is.
-    #[inline(always)]
+    #[inline]
     pub(super) fn opinion(&self, value: f64, expected: f64, scale: f64, count: usize) -> Opinion {
         let half = scale * self.half[count];
-        let mut opinion = Opinion::symmetrical(value, expected, half, 1.0);
-        opinion.tail = if opinion.score < EXACT_FROM {
-            1.0 - opinion.score * self.slope
-        } else {
-            self.tail(opinion.score, count)
-        };
-        opinion
+        let deviation = value - expected;
+        let score = deviation.abs() / half;
+        let score = if score < SCORE_MAX { score } else { SCORE_MAX };
+        let tail =
+            if score < EXACT_FROM { 1.0 - score * self.slope } else { self.tail(score, count) };
+        let side = if deviation >= 0.0 { Side::Up } else { Side::Down };
+        Opinion { expected, lower: expected - half, upper: expected + half, score, side, tail }
     }
 
     #[cold]

@@ -30,7 +30,15 @@ impl Default for EwmaSettings {
     }
 }
 
-/// The exponentially weighted mean and variance of each row: 20 bytes a row.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct State {
+    mean: f64,
+    /// Weighted, around the weighted mean; what that lacks is in the table of edges.
+    variance: f64,
+    count: u32,
+}
+
+/// The exponentially weighted mean and variance of each row: 24 bytes a row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ewma {
     floors: Floors,
@@ -38,10 +46,7 @@ pub struct Ewma {
     edges: Edges,
     /// The weight of a new sample, by how many came before it.
     weights: Vec<f64>,
-    means: Vec<f64>,
-    /// Weighted, around the weighted mean; what that lacks is in the table of edges.
-    variances: Vec<f64>,
-    counts: Vec<u32>,
+    rows: Vec<State>,
 }
 
 impl Ewma {
@@ -72,34 +77,29 @@ impl Ewma {
             min_points: settings.min_points.clamp(3, points) as u32,
             edges,
             weights,
-            means: Vec::new(),
-            variances: Vec::new(),
-            counts: Vec::new(),
+            rows: Vec::new(),
         }
     }
 
     /// Adds a row without history.
     pub fn grow(&mut self) {
-        self.means.push(0.0);
-        self.variances.push(0.0);
-        self.counts.push(0);
+        self.rows.push(State::default());
     }
 
     /// Empties a row.
     pub fn forget(&mut self, row: usize) {
-        (self.means[row], self.variances[row], self.counts[row]) = (0.0, 0.0, 0);
+        self.rows[row] = State::default();
     }
 
     /// Judges a sample; `None` before `min_points` were learned.
     #[inline]
     pub fn judge(&self, row: usize, _at_ms: i64, value: f64) -> Option<Opinion> {
         let value = usable(value)?;
-        let count = self.counts[row];
+        let State { mean, variance, count } = self.rows[row];
         if count < self.min_points {
             return None;
         }
-        let mean = self.means[row];
-        let scale = self.floors.hold(self.variances[row].sqrt(), mean);
+        let scale = self.floors.hold(variance.sqrt(), mean);
         Some(self.edges.opinion(value, mean, scale, count as usize))
     }
 
@@ -107,13 +107,15 @@ impl Ewma {
     #[inline]
     pub fn learn(&mut self, row: usize, _at_ms: i64, value: f64) {
         let Some(value) = usable(value) else { return };
-        let count = self.counts[row];
-        let weight = self.weights[count as usize];
-        let deviation = value - self.means[row];
+        let state = &mut self.rows[row];
+        let weight = self.weights[state.count as usize];
+        let deviation = value - state.mean;
         let increment = weight * deviation;
-        self.means[row] += increment;
-        self.variances[row] = (1.0 - weight) * (self.variances[row] + increment * deviation);
-        self.counts[row] = (count + 1).min(self.edges.points() as u32);
+        state.mean += increment;
+        state.variance = (1.0 - weight) * (state.variance + increment * deviation);
+        if (state.count as usize) < self.edges.points() {
+            state.count += 1;
+        }
     }
 
     /// Makes the memory exactly these values, oldest first.
@@ -137,16 +139,16 @@ mod tests {
     #[test]
     fn the_first_samples_weigh_alike() {
         let ewma = of(&[1.0, 5.0, 3.0, 7.0]);
-        assert!((ewma.means[0] - 4.0).abs() < 1e-12 && (ewma.variances[0] - 5.0).abs() < 1e-12);
+        assert!((ewma.rows[0].mean - 4.0).abs() < 1e-12 && (ewma.rows[0].variance - 5.0).abs() < 1e-12);
     }
 
     #[test]
     fn what_is_a_memory_ago_has_faded_to_a_seventh() {
         let mut values = vec![0.0; 1000];
         values.push(1.0);
-        let fresh = of(&values).means[0];
+        let fresh = of(&values).rows[0].mean;
         values.extend([0.0; 240]);
-        let faded = of(&values).means[0];
+        let faded = of(&values).rows[0].mean;
         assert!((faded / fresh - (-2.0_f64).exp()).abs() < 0.01, "{}", faded / fresh);
     }
 }

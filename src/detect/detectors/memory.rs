@@ -58,13 +58,17 @@ impl Default for Floors {
 }
 
 impl Floors {
-    /// Raises a scale to the floors. The result is above zero and finite.
+    /// Raises a scale to the floors. The result is above zero, and finite where both are.
+    #[inline]
     pub(super) fn hold(&self, scale: f64, expected: f64) -> f64 {
-        scale.max(self.absolute).max(self.relative * expected.abs()).clamp(SCALE_MIN, VALUE_MAX * 1e3)
+        // Plain comparisons: none of these is `NaN`, and `f64::max` pays for the case.
+        let larger = |a: f64, b: f64| if a > b { a } else { b };
+        larger(larger(scale, self.relative * expected.abs()), larger(self.absolute, SCALE_MIN))
     }
 }
 
 /// Brings a value into the range that can be squared; `None` where it is no finite number.
+#[inline]
 pub(super) fn usable(value: f64) -> Option<f64> {
     value.is_finite().then(|| value.clamp(-VALUE_MAX, VALUE_MAX))
 }

@@ -135,7 +135,7 @@ impl RobustZ {
         let arrivals = &mut self.arrivals[row * points..(row + 1) * points];
         let (arrival, held) = (centre.next as u8, centre.count as usize);
         // Counting reads the window once from front to back: from cold memory, that is faster than bisection.
-        let below = sorted[..held].iter().map(|other| u32::from(*other < value)).sum::<u32>() as usize;
+        let below = sorted[..held].iter().map(|other| u64::from(*other < value)).sum::<u64>() as usize;
         let place = if held < points {
             sorted.copy_within(below..held, below + 1);
             arrivals.copy_within(below..held, below + 1);

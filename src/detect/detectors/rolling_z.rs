@@ -14,6 +14,9 @@ const POINTS_MAX: usize = 1440;
 /// of its digits, and they are taken afresh.
 const CANCELLED: f64 = 1e-6;
 
+/// After so many turns of the ring the sums are taken afresh in any case: what each update rounds adds up.
+const LAPS: u16 = 8;
+
 /// How [`RollingZ`] judges.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RollingZSettings {
@@ -42,7 +45,9 @@ struct Sums {
     largest: f64,
     count: u32,
     /// The place of the next sample in the ring: the oldest one, where the ring is full.
-    next: u32,
+    next: u16,
+    /// How many times the ring went round since the sums were last taken afresh.
+    laps: u16,
 }
 
 /// The windows of all rows: 8 bytes a sample and 32 a row.
@@ -52,8 +57,9 @@ pub struct RollingZ {
     min_points: u32,
     edges: Edges,
     sums: Vec<Sums>,
-    /// A ring a row.
-    values: Vec<f64>,
+    /// For each place in the rings, the sample of every row. Series that are polled together stand at the same place, so
+    /// that a poll reads and writes memory from front to back.
+    values: Vec<Vec<f64>>,
 }
 
 impl RollingZ {
@@ -66,13 +72,13 @@ impl RollingZ {
             (n - 1.0, (1.0 + 1.0 / n).sqrt())
         });
         let min_points = settings.min_points.clamp(3, points) as u32;
-        Self { floors: settings.floors, min_points, edges, sums: Vec::new(), values: Vec::new() }
+        Self { floors: settings.floors, min_points, edges, sums: Vec::new(), values: vec![Vec::new(); points] }
     }
 
     /// Adds a row without history.
     pub fn grow(&mut self) {
         self.sums.push(Sums::default());
-        self.values.resize(self.sums.len() * self.edges.points(), 0.0);
+        self.values.iter_mut().for_each(|place| place.push(0.0));
     }
 
     /// Empties a row.
@@ -96,11 +102,13 @@ impl RollingZ {
     #[inline]
     pub fn learn(&mut self, row: usize, _at_ms: i64, value: f64) {
         let Some(value) = usable(value) else { return };
-        let points = self.edges.points();
+        let points = self.values.len();
         let sums = &mut self.sums[row];
-        let place = &mut self.values[row * points + sums.next as usize];
-        let oldest = std::mem::replace(place, value);
+        let oldest = std::mem::replace(&mut self.values[usize::from(sums.next)][row], value);
         sums.next += 1;
+        if usize::from(sums.next) == points {
+            (sums.next, sums.laps) = (0, sums.laps + 1);
+        }
         if (sums.count as usize) < points {
             // Welford 1962.
             sums.count += 1;
@@ -108,31 +116,28 @@ impl RollingZ {
             sums.mean += deviation / f64::from(sums.count);
             sums.squares += deviation * (value - sums.mean);
         } else {
-            let change = value - oldest;
-            let before = sums.mean;
+            let (change, before) = (value - oldest, sums.mean);
             sums.mean += change / points as f64;
-            sums.squares += change * (value - sums.mean + oldest - before);
+            sums.squares += change * ((value - sums.mean) + (oldest - before));
         }
-        sums.largest = sums.largest.max(sums.squares);
-        if sums.next as usize == points || sums.squares < CANCELLED * sums.largest {
+        sums.largest = if sums.squares > sums.largest { sums.squares } else { sums.largest };
+        if sums.laps >= LAPS || sums.squares < CANCELLED * sums.largest {
             self.take_afresh(row);
         }
     }
 
-    /// Takes mean and squares of the ring in two passes: sums that were only ever updated drift.
+    /// Takes mean and squares of the ring in two passes.
     #[cold]
     #[inline(never)]
     fn take_afresh(&mut self, row: usize) {
-        let points = self.edges.points();
         let sums = &mut self.sums[row];
-        sums.next %= points as u32;
-        let window = &self.values[row * points..row * points + sums.count as usize];
+        let window = || self.values[..sums.count as usize].iter().map(|place| place[row]);
         let n = f64::from(sums.count);
-        let rough = window.iter().sum::<f64>() / n;
-        // A second pass over what is left takes the rounding of the first one out.
-        sums.mean = rough + window.iter().map(|value| value - rough).sum::<f64>() / n;
-        sums.squares = window.iter().map(|value| (value - sums.mean) * (value - sums.mean)).sum();
-        sums.largest = sums.squares;
+        let rough = window().sum::<f64>() / n;
+        // A pass over what is left takes the rounding of the first one out.
+        let mean = rough + window().map(|value| value - rough).sum::<f64>() / n;
+        let squares: f64 = window().map(|value| (value - mean) * (value - mean)).sum();
+        (sums.mean, sums.squares, sums.largest, sums.laps) = (mean, squares, squares, 0);
     }
 
     /// Makes the memory exactly these values, oldest first; of more than a window, the last ones.
