@@ -1,5 +1,8 @@
 //! The edge of the band by the number of samples behind it, for detectors that measure a deviation in scales.
-#![expect(clippy::indexing_slicing, reason = "a numeric kernel: every index is held below the table's length")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a numeric kernel: every index is held below the table's length"
+)]
 
 use super::student::{edge_of, two_sided};
 use crate::detect::{Opinion, SCORE_MAX, Side};
@@ -52,8 +55,7 @@ impl Edges {
         let deviation = value - expected;
         let score = deviation.abs() / half;
         let score = if score < SCORE_MAX { score } else { SCORE_MAX };
-        let tail =
-            if score < EXACT_FROM { 1.0 - score * self.slope } else { self.tail(score, count) };
+        let tail = if score < EXACT_FROM { 1.0 - score * self.slope } else { self.tail(score, count) };
         let side = if deviation >= 0.0 { Side::Up } else { Side::Down };
         Opinion { expected, lower: expected - half, upper: expected + half, score, side, tail }
     }

@@ -1,5 +1,8 @@
 //! EWMA: the sample against the exponentially weighted mean and deviation of those before it.
-#![expect(clippy::indexing_slicing, reason = "a numeric kernel: every index is a row that the caller has grown")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a numeric kernel: every index is a row that the caller has grown"
+)]
 
 use std::time::Duration;
 

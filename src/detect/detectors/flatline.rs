@@ -2,7 +2,10 @@
 //!
 //! It is judged from the lengths of the series' own runs of equal values: a counter that rests for an hour at a time is
 //! not stuck after ten minutes, and a temperature that never came twice alike is.
-#![expect(clippy::indexing_slicing, reason = "a numeric kernel: every index is a row that the caller has grown")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a numeric kernel: every index is a row that the caller has grown"
+)]
 
 use std::time::Duration;
 
@@ -10,8 +13,8 @@ use super::memory::usable;
 use super::student::normal_two_sided;
 use crate::detect::{Opinion, SCORE_MAX, Side};
 
-/// Values that differ by less than this share of themselves are equal: arithmetic on the way can tell them apart.
-const SAME: f64 = 1e-12;
+/// Values that differ by no more than this share of themselves are equal: rounding on the way can tell them apart.
+const SAME: f64 = 4.0 * f64::EPSILON;
 
 /// How [`Flatline`] judges.
 #[derive(Debug, Clone, Copy, PartialEq)]

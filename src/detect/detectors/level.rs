@@ -2,7 +2,10 @@
 //!
 //! Small deviations that last add up; large ones that do not, hardly count. What the noise remembers from one sample to
 //! the next (its autocorrelation) is measured and taken into account, since a wandering series is not a shifted one.
-#![expect(clippy::indexing_slicing, reason = "a numeric kernel: every index is a row that the caller has grown")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a numeric kernel: every index is a row that the caller has grown"
+)]
 
 use std::time::Duration;
 
@@ -61,8 +64,8 @@ struct State {
     up: f64,
     down: f64,
     count: u32,
-    /// Whether the last sample judged left a sum above [`MOVING_FROM`].
-    is_moving: bool,
+    /// Whether the last sample judged was too far out to count in full, or left a sum above [`MOVING_FROM`].
+    is_apart: bool,
 }
 
 /// The level and the sums of each row: 56 bytes a row.
@@ -126,8 +129,9 @@ impl Level {
         state.up = (up + z - slack).clamp(0.0, most);
         state.down = (down - z - slack).clamp(0.0, most);
         let sum = state.up.max(state.down);
-        state.is_moving = sum > MOVING_FROM * edge.sum;
-        let side = if state.up > state.down || (state.up >= state.down && z >= 0.0) { Side::Up } else { Side::Down };
+        state.is_apart = z.abs() >= clip || sum > MOVING_FROM * edge.sum;
+        let side =
+            if state.up > state.down || (state.up >= state.down && z >= 0.0) { Side::Up } else { Side::Down };
         Some(Opinion {
             expected: state.mean,
             lower: state.mean - scale * (slack + edge.sum - down),
@@ -138,12 +142,12 @@ impl Level {
         })
     }
 
-    /// Learns a sample, unless a sum has come half of its way to the edge: what may be a shift is no noise, and would
-    /// make itself look like a wandering series.
+    /// Learns a sample, unless it was held at `clip`, or a sum has come half of its way to the edge: what may be a shift
+    /// is no noise, and would make itself look like a wandering series.
     pub fn learn(&mut self, row: usize, _at_ms: i64, value: f64) {
         let Some(value) = usable(value) else { return };
         let state = &mut self.rows[row];
-        if state.is_moving {
+        if state.is_apart {
             return;
         }
         let weight = weight(state.count + 1, self.points);

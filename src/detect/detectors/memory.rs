@@ -29,7 +29,8 @@ pub(super) const POINTS_MIN: usize = 8;
 impl Memory {
     /// Returns how many points this is at a step, 8 to `points_max`.
     pub fn points_at(&self, step: Duration, points_max: usize) -> usize {
-        let of = |span: Duration| (span.as_millis() / step.as_millis().max(1)).min(usize::MAX as u128) as usize;
+        let of =
+            |span: Duration| (span.as_millis() / step.as_millis().max(1)).min(usize::MAX as u128) as usize;
         self.points.max(of(self.at_least)).min(of(self.at_most)).max(POINTS_MIN).min(points_max)
     }
 }
@@ -70,6 +71,11 @@ impl Floors {
 /// Brings a value into the range that can be squared; `None` where it is no finite number.
 #[inline]
 pub(super) fn usable(value: f64) -> Option<f64> {
+    if value.abs() <= VALUE_MAX { Some(value) } else { held(value) }
+}
+
+#[cold]
+fn held(value: f64) -> Option<f64> {
     value.is_finite().then(|| value.clamp(-VALUE_MAX, VALUE_MAX))
 }
 

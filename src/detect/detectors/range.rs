@@ -2,7 +2,10 @@
 //!
 //! The history is cut into blocks of which each leaves its largest and its smallest sample. The range is what they reach,
 //! and some way on: as far as an exponential tail, fitted to the upper block maxima, makes probable.
-#![expect(clippy::indexing_slicing, reason = "a numeric kernel: rows are grown by the caller, blocks are at most 16")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a numeric kernel: rows are grown by the caller, blocks are at most 16"
+)]
 
 use std::time::Duration;
 
@@ -17,6 +20,9 @@ const BLOCKS_MIN: usize = 4;
 const BLOCK_POINTS_MIN: u32 = 8;
 /// From this score on the tail is computed; below it is not looked at.
 const TAIL_FROM: f64 = 0.8;
+
+/// Steps below this share of the range are rounding.
+const SAME: f64 = 1e-9;
 
 /// How [`Range`] judges.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -67,6 +73,9 @@ struct State {
     count: u32,
     /// The middle of the range.
     middle: f64,
+    last: f64,
+    /// The smallest step between neighbours so far, or nothing.
+    step: f64,
 }
 
 /// What the fit needs to know of a number of full blocks.
@@ -80,7 +89,7 @@ struct Fit {
     distance: f64,
 }
 
-/// The block extremes of each row: 336 bytes a row.
+/// The block extremes of each row: 352 bytes a row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Range {
     settings: RangeSettings,
@@ -154,11 +163,13 @@ impl Range {
             state.begin_block(self.block_points);
             let last = state.begun as usize - 1;
             (state.top.blocks[last], state.bottom.blocks[last]) = (value, -value);
+            state.see_step(value);
             self.measure(row);
             return;
         }
         let last = state.begun as usize - 1;
         state.filled += 1;
+        let is_finer = state.see_step(value);
         let (is_high, is_low) = (value > state.top.blocks[last], -value > state.bottom.blocks[last]);
         if is_high {
             state.top.blocks[last] = value;
@@ -166,7 +177,7 @@ impl Range {
         if is_low {
             state.bottom.blocks[last] = -value;
         }
-        if is_high || is_low {
+        if is_high || is_low || is_finer {
             self.measure(row);
         }
     }
@@ -186,6 +197,8 @@ impl Range {
         let reach = self.settings.sigma * absolute.max(relative * middle.abs()).max(1e-150);
         // Rounding may not swallow a small reach beside a large value.
         let reach = reach.max(4.0 * f64::EPSILON * middle.abs());
+        // A series that moves in steps may always take one more.
+        let reach = reach.max(state.step);
         let full = state.begun as usize - 1;
         let samples = state.samples();
         let begun = state.begun;
@@ -205,7 +218,9 @@ impl Range {
     /// The probability of a sample at least so far out, on either side.
     #[cold]
     fn tail(&self, state: &State, side: &Extremes, value: f64) -> f64 {
-        let Some(fit) = self.fits.get(state.begun as usize - 1).filter(|fit| fit.taken > 0) else { return 1.0 };
+        let Some(fit) = self.fits.get(state.begun as usize - 1).filter(|fit| fit.taken > 0) else {
+            return 1.0;
+        };
         let beyond = value - side.threshold;
         if beyond <= 0.0 {
             return 1.0;
@@ -236,6 +251,18 @@ impl State {
         }
         self.begun += 1;
         self.filled = 1;
+    }
+
+    /// Takes the step from the sample before; whether it is the smallest so far. Rounding is no step.
+    fn see_step(&mut self, value: f64) -> bool {
+        let width = self.top.edge + self.bottom.edge;
+        let step = (value - self.last).abs();
+        self.last = value;
+        let is_finer = self.count > 1 && step > SAME * width && (step < self.step || self.step <= 0.0);
+        if is_finer {
+            self.step = step;
+        }
+        is_finer
     }
 
     /// How many samples the full blocks stand for.

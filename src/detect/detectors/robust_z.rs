@@ -1,8 +1,11 @@
 //! Robust z-score: the sample against the median and the median absolute deviation (MAD) of the last so many.
 //!
 //! Half of the window may be wrong and the band still stands. A row keeps its window sorted, so that the median is a
-//! look-up, the MAD seven steps, and learning moves a few hundred bytes.
-#![expect(clippy::indexing_slicing, reason = "a numeric kernel: every index is a row that the caller has grown")]
+//! look-up, the MAD is a step or two from where it was, and learning moves a few hundred bytes.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a numeric kernel: every index is a row that the caller has grown"
+)]
 
 use std::time::Duration;
 
@@ -58,7 +61,9 @@ struct Centre {
     scale: f64,
     count: u32,
     /// The place in the order of arrival of the next sample: the oldest one's, where the window is full.
-    next: u32,
+    next: u16,
+    /// Where the half of the window that is nearest to the median begins.
+    nearest: u16,
 }
 
 /// The sorted windows of all rows: 9 bytes a sample and 24 a row.
@@ -154,7 +159,7 @@ impl RobustZ {
             }
         };
         (sorted[place], arrivals[place]) = (value, arrival);
-        centre.next = (centre.next + 1) % points as u32;
+        centre.next = (centre.next + 1) % points as u16;
     }
 
     /// Takes the median and the scale of a row's window.
@@ -163,7 +168,9 @@ impl RobustZ {
         let centre = &mut self.centres[row];
         let window = &self.sorted[row * points..row * points + centre.count as usize];
         centre.median = median_of(window);
-        let deviation = median_deviation(window, centre.median);
+        let nearest = nearest_half(window, centre.median, usize::from(centre.nearest));
+        centre.nearest = nearest as u16;
+        let deviation = median_deviation(window, centre.median, nearest);
         let range = window[window.len() - 1] - window[0];
         centre.scale = if deviation > SAME * range {
             MAD_TO_DEVIATION * deviation
@@ -202,21 +209,29 @@ fn median_of(window: &[f64]) -> f64 {
     if n % 2 == 1 { window[middle] } else { 0.5 * window[middle - 1] + 0.5 * window[middle] }
 }
 
-/// The median of the distances from `median`, of a sorted window.
+/// Where the half of a sorted window that is nearest to its median begins; those samples stand side by side.
 ///
-/// The `k` nearest samples stand side by side in it; bisection finds where they begin.
-fn median_deviation(window: &[f64], median: f64) -> f64 {
+/// One sample comes and one goes at a time, so it is found a step or two from where it was. However far off `guess` is,
+/// the walk ends at the right place.
+fn nearest_half(window: &[f64], median: f64, guess: usize) -> usize {
+    let k = window.len().div_ceil(2);
+    let last = window.len() - k;
+    // Whether the sample at the front of a half is further away than the one that would come in at its end.
+    let is_further = |begin: usize| median - window[begin] > window[begin + k] - median;
+    let mut begin = guess.min(last);
+    while begin < last && is_further(begin) {
+        begin += 1;
+    }
+    while begin > 0 && !is_further(begin - 1) {
+        begin -= 1;
+    }
+    begin
+}
+
+/// The median of the distances from `median`, of a sorted window whose nearest half begins at `low`.
+fn median_deviation(window: &[f64], median: f64, low: usize) -> f64 {
     let n = window.len();
     let k = n.div_ceil(2);
-    let (mut low, mut high) = (0, n - k);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if median - window[middle] > window[middle + k] - median {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
     let kth = (median - window[low]).max(window[low + k - 1] - median);
     if n % 2 == 1 {
         return kth;
@@ -297,7 +312,10 @@ mod tests {
                 prop_assert_eq!(&robust.sorted[points..points + window.len()], &window[..]);
                 let median = median_of(&window);
                 let distances = sorted(window.iter().map(|value| (value - median).abs()).collect());
-                prop_assert!((median_deviation(&window, median) - median_of(&distances)).abs() < 1e-12);
+                let nearest = nearest_half(&window, median, usize::from(*value as u8));
+                prop_assert_eq!(nearest, nearest_half(&window, median, 0));
+                prop_assert!((median_deviation(&window, median, nearest) - median_of(&distances)).abs() < 1e-12);
+                prop_assert!(nearest == usize::from(centre.nearest));
                 prop_assert!((centre.median - median).abs() < 1e-12);
             }
         }

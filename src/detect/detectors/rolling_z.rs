@@ -1,5 +1,8 @@
 //! Rolling z-score: the sample against the mean and the standard deviation of the last so many.
-#![expect(clippy::indexing_slicing, reason = "a numeric kernel: every index is a row that the caller has grown")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a numeric kernel: every index is a row that the caller has grown"
+)]
 
 use std::time::Duration;
 
@@ -72,7 +75,13 @@ impl RollingZ {
             (n - 1.0, (1.0 + 1.0 / n).sqrt())
         });
         let min_points = settings.min_points.clamp(3, points) as u32;
-        Self { floors: settings.floors, min_points, edges, sums: Vec::new(), values: vec![Vec::new(); points] }
+        Self {
+            floors: settings.floors,
+            min_points,
+            edges,
+            sums: Vec::new(),
+            values: vec![Vec::new(); points],
+        }
     }
 
     /// Adds a row without history.
