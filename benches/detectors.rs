@@ -30,7 +30,7 @@ struct Load {
 }
 
 /// Sums over every figure of the opinions, so that each has to be computed.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Used {
     expected: f64,
     lower: f64,
@@ -40,16 +40,16 @@ struct Used {
 }
 
 impl Used {
-    /// Whether the sample was outside.
     #[inline(always)]
-    fn take(&mut self, opinion: Option<Opinion>) -> bool {
-        let Some(opinion) = opinion else { return false };
-        self.expected += opinion.expected;
-        self.lower += opinion.lower;
-        self.upper += opinion.upper;
-        self.score += opinion.score;
-        self.tail += opinion.tail;
-        opinion.is_outside()
+    fn and(self, opinion: Option<Opinion>) -> Self {
+        let Some(opinion) = opinion else { return self };
+        Self {
+            expected: self.expected + opinion.expected,
+            lower: self.lower + opinion.lower,
+            upper: self.upper + opinion.upper,
+            score: self.score + opinion.score,
+            tail: self.tail + opinion.tail,
+        }
     }
 }
 
@@ -60,14 +60,13 @@ macro_rules! cost {
         for _ in 0..$load.rows {
             detector.grow();
         }
-        let mut used = Used::default();
-        let runs = measure($load, |row, at_ms, value| {
-            if !used.take(detector.judge(row, at_ms, value)) {
+        measure($load, |row, at_ms, value| {
+            let opinion = detector.judge(row, at_ms, value);
+            if !opinion.is_some_and(|opinion| opinion.is_outside()) {
                 detector.learn(row, at_ms, value);
             }
-        });
-        black_box(used);
-        runs
+            opinion
+        })
     }};
 }
 
@@ -86,6 +85,7 @@ fn main() {
             "loop alone",
             measure(load, |row, at_ms, value| {
                 black_box((row, at_ms, value));
+                None
             }),
         );
         print(load, "EWMA", cost!(load, Ewma::new(&EwmaSettings::default(), STEP)));
@@ -105,7 +105,7 @@ fn print(load: &Load, name: &str, runs: Vec<f64>) {
 }
 
 /// The nanoseconds a sample of each run; the ticks are shared out among the runs.
-fn measure(load: &Load, mut take: impl FnMut(usize, i64, f64)) -> Vec<f64> {
+fn measure(load: &Load, mut take: impl FnMut(usize, i64, f64) -> Option<Opinion>) -> Vec<f64> {
     let mut values = vec![0.0; load.rows];
     let mut tick = 0;
     let mut one_tick = |is_settled: bool| {
@@ -115,9 +115,11 @@ fn measure(load: &Load, mut take: impl FnMut(usize, i64, f64)) -> Vec<f64> {
         }
         let at_ms = tick as i64 * STEP.as_millis() as i64;
         let watch = Stopwatch::start();
+        let mut used = Used::default();
         for (row, value) in values.iter().enumerate() {
-            take(row, at_ms, *value);
+            used = used.and(take(row, at_ms, *value));
         }
+        black_box(used);
         watch.micros()
     };
     for _ in 0..load.warm_up {
