@@ -349,7 +349,6 @@ fn tails_of_means_are_what_they_say_in_short_series_and_long_ones() {
     for which in [0, 1] {
         for length in [30, 60, 2000] {
             let share = share_below(which, length, 1e-3);
-            println!("detector {which}, {length}: {share}");
             // 150 are expected; four deviations of that are 49.
             assert!((share - 1e-3).abs() < 4e-4, "detector {which}, {length}: {share}");
         }
@@ -360,7 +359,6 @@ fn tails_of_means_are_what_they_say_in_short_series_and_long_ones() {
 fn tails_of_medians_are_what_they_say_or_larger() {
     for length in [30, 60, 2000] {
         let share = share_below(2, length, 1e-3);
-        println!("robust z, {length}: {share}");
         assert!(share < 1.6e-3 && share > 2e-4, "{length}: {share}");
     }
 }

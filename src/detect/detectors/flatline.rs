@@ -67,7 +67,7 @@ struct State {
     is_stuck: bool,
 }
 
-/// The runs of each row: 72 bytes a row.
+/// The runs of each row: 64 bytes a row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Flatline {
     settings: FlatlineSettings,

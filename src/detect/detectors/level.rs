@@ -241,7 +241,6 @@ mod tests {
                 outside += u32::from(level.judge(0, 0, value).unwrap().is_outside());
                 level.learn(0, 0, value);
             }
-            println!("{carry}: {outside} of 200,000");
             assert!(outside <= 3 * 13, "{carry}: {outside} of 200,000");
         }
     }

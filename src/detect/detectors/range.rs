@@ -89,7 +89,7 @@ struct Fit {
     distance: f64,
 }
 
-/// The block extremes of each row: 352 bytes a row.
+/// The block extremes of each row: 344 bytes a row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Range {
     settings: RangeSettings,
@@ -352,7 +352,6 @@ mod tests {
         for sigma in [3.0, 4.0] {
             let share = share_outside(noise(400_000).map(|uniform| -uniform.ln()), sigma);
             let said = normal_two_sided(sigma) / 2.0;
-            println!("{sigma}: {share} for {said}");
             assert!(share < 1.5 * said && share > 0.1 * said, "{sigma}: {share} for {said}");
         }
     }
