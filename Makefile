@@ -24,8 +24,8 @@ test: ## Runs every test; installs the real components that they need, where it 
 		$(CARGO) test --workspace --tests --no-fail-fast; \
 	fi
 
-bench: ## Runs the quick benchmarks: detection, and a poll beside another client's types.
-	$(CARGO) bench --bench detect --bench poll
+bench: ## Runs the quick benchmarks: detection, each detector, and a poll beside another client's types.
+	$(CARGO) bench --bench detect --bench detectors --bench poll
 
 endurance: ## Two virtual days at 10,000 series that come and go; some minutes.
 	$(CARGO) bench --bench endurance

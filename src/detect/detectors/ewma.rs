@@ -1,0 +1,157 @@
+//! EWMA: the sample against the exponentially weighted mean and deviation of those before it.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a numeric kernel: every index is a row that the caller has grown"
+)]
+
+use std::time::Duration;
+
+use super::edge::Edges;
+use super::memory::{Floors, Memory, usable};
+use crate::detect::Opinion;
+
+/// A memory of more points would need a longer table of edges and say the same.
+const POINTS_MAX: usize = 1440;
+
+/// How [`Ewma`] judges.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EwmaSettings {
+    /// The memory: the weights fade so that mean and deviation are as certain as those of this many equal ones. 8 to
+    /// 1,440 points.
+    pub memory: Memory,
+    /// It says nothing before it has so many samples. 3 to the memory's points.
+    pub min_points: usize,
+    /// The edge of the band: as improbable as so many standard deviations in a normal distribution. 1 to 10.
+    pub sigma: f64,
+    /// What the deviation never falls below.
+    pub floors: Floors,
+}
+
+impl Default for EwmaSettings {
+    fn default() -> Self {
+        Self { memory: Memory::default(), min_points: 20, sigma: 4.0, floors: Floors::default() }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct State {
+    mean: f64,
+    /// Weighted, around the weighted mean; what that lacks is in the table of edges.
+    variance: f64,
+    count: u32,
+}
+
+/// The exponentially weighted mean and variance of each row: 24 bytes a row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ewma {
+    floors: Floors,
+    min_points: u32,
+    edges: Edges,
+    /// The weight of a new sample, by how many came before it.
+    weights: Vec<f64>,
+    rows: Vec<State>,
+}
+
+impl Ewma {
+    /// Makes the detector without rows, for series with a sample each `step`.
+    pub fn new(settings: &EwmaSettings, step: Duration) -> Self {
+        let points = settings.memory.points_at(step, POINTS_MAX);
+        let fading = 2.0 / (points as f64 + 1.0);
+        // The sum of the squared weights: what the mean's variance is of a sample's.
+        let (mut weights, mut squares) = (Vec::new(), vec![1.0]);
+        for before in 0..2 * points {
+            let weight = fading.max(1.0 / (before as f64 + 1.0));
+            let last = squares.last().copied().unwrap_or(1.0);
+            let kept = (1.0 - weight) * (1.0 - weight);
+            weights.push(weight);
+            squares.push(if before == 0 { 1.0 } else { kept * last + weight * weight });
+        }
+        weights.push(fading);
+        if let Some(last) = squares.last_mut() {
+            // From here on the table stands still; the sum has come within a few hundredths of its limit.
+            *last = 1.0 / points as f64;
+        }
+        let edges = Edges::new(settings.sigma, 2 * points, |count| {
+            let squares = squares[count].min(0.5);
+            (1.0 / squares - 1.0, ((1.0 + squares) / (1.0 - squares)).sqrt())
+        });
+        Self {
+            floors: settings.floors,
+            min_points: settings.min_points.clamp(3, points) as u32,
+            edges,
+            weights,
+            rows: Vec::new(),
+        }
+    }
+
+    /// Adds a row without history.
+    pub fn grow(&mut self) {
+        self.rows.push(State::default());
+    }
+
+    /// Empties a row.
+    pub fn forget(&mut self, row: usize) {
+        self.rows[row] = State::default();
+    }
+
+    /// Judges a sample; `None` before `min_points` were learned.
+    #[inline]
+    pub fn judge(&self, row: usize, _at_ms: i64, value: f64) -> Option<Opinion> {
+        let value = usable(value)?;
+        let State { mean, variance, count } = self.rows[row];
+        if count < self.min_points {
+            return None;
+        }
+        let scale = self.floors.hold(variance.sqrt(), mean);
+        Some(self.edges.opinion(value, mean, scale, count as usize))
+    }
+
+    /// Learns a sample.
+    #[inline]
+    pub fn learn(&mut self, row: usize, _at_ms: i64, value: f64) {
+        let Some(value) = usable(value) else { return };
+        let state = &mut self.rows[row];
+        let weight = self.weights[state.count as usize];
+        let deviation = value - state.mean;
+        let increment = weight * deviation;
+        state.mean += increment;
+        state.variance = (1.0 - weight) * (state.variance + increment * deviation);
+        if (state.count as usize) < self.edges.points() {
+            state.count += 1;
+        }
+    }
+
+    /// Makes the memory exactly these values, oldest first.
+    pub fn rebase(&mut self, row: usize, values: &[f64]) {
+        self.forget(row);
+        values.iter().for_each(|value| self.learn(row, 0, *value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(values: &[f64]) -> Ewma {
+        let mut ewma = Ewma::new(&EwmaSettings::default(), Duration::from_secs(60));
+        ewma.grow();
+        ewma.rebase(0, values);
+        ewma
+    }
+
+    #[test]
+    fn the_first_samples_weigh_alike() {
+        let ewma = of(&[1.0, 5.0, 3.0, 7.0]);
+        assert!((ewma.rows[0].mean - 4.0).abs() < 1e-12 && (ewma.rows[0].variance - 5.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_is_a_memory_ago_has_faded_to_a_seventh() {
+        let mut values = vec![0.0; 1000];
+        values.push(1.0);
+        let fresh = of(&values).rows[0].mean;
+        values.extend([0.0; 240]);
+        let faded = of(&values).rows[0].mean;
+        assert!((faded / fresh - (-2.0_f64).exp()).abs() < 0.01, "{}", faded / fresh);
+    }
+}
