@@ -162,6 +162,11 @@ fn a_constant_that_ticks_once_opens_nothing_at_any_step() {
 }
 
 #[test]
+fn a_leak_over_six_hours_is_found_before_its_end() {
+    check(&leaks());
+}
+
+#[test]
 fn a_level_shift_opens_once_and_is_adopted() {
     check(&shifts());
 }
@@ -189,4 +194,9 @@ fn an_adopted_shift_says_so_in_time() {
         let count = story.told().findings.iter().filter(|finding| adopted(finding)).count();
         assert_eq!(count, story.series.len(), "{}", story.name);
     }
+}
+
+#[test]
+fn a_series_that_flaps_is_one_anomaly() {
+    check(&flaps());
 }

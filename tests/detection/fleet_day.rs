@@ -24,3 +24,13 @@ fn a_lone_fault_is_found_among_noise_of_any_kind() {
 fn a_day_of_gaussian_noise_opens_at_most_once() {
     assert_eq!(told(Kindred::Gaussian, SERIES).broken(Kindred::Gaussian), None);
 }
+
+#[test]
+fn a_day_of_heavy_tails_opens_at_most_thrice() {
+    assert_eq!(told(Kindred::Student3, SERIES).broken(Kindred::Student3), None);
+}
+
+#[test]
+fn a_day_of_autoregressed_noise_opens_at_most_thrice() {
+    assert_eq!(told(Kindred::Autoregressed, SERIES).broken(Kindred::Autoregressed), None);
+}

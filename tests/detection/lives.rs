@@ -140,6 +140,16 @@ fn new_series_open_nothing_and_their_first_fault_is_found() {
 }
 
 #[test]
+fn one_error_at_one_request_a_minute_opens_nothing_and_errors_that_persist_do() {
+    check(&little_traffic());
+}
+
+#[test]
+fn one_request_a_minute_is_no_anomaly() {
+    check(&little_traffic_itself());
+}
+
+#[test]
 fn a_series_that_vanishes_in_the_midst_of_an_anomaly_is_lost_and_not_recovered() {
     for story in vanishing() {
         let (outcome, fault) = (story.told(), story.faults[0]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use portent::detect::Settings;
 use portent::time::Timestamp;
 
-use super::fixture::{Fault, Samples, Story, at_least, days};
+use super::fixture::{Fault, Samples, Story, at_least, check, days};
 use super::noise::Noise;
 use super::shapes::{
     BERLIN_AUTUMN, BERLIN_SPRING, Clocks, DAY, HOUR, Jitter, MINUTE, MONDAY, NEW_YORK_AUTUMN,
@@ -151,4 +151,29 @@ fn holiday(step: Duration) -> Story {
 
 pub(crate) fn holidays() -> Vec<Story> {
     vec![holiday(FIVE_MINUTES), holiday(HOUR)]
+}
+
+#[test]
+fn a_daily_wave_is_normal_after_three_days() {
+    check(&daily_waves());
+}
+
+#[test]
+fn a_weekly_wave_is_normal_after_two_weekends() {
+    check(&weekly_waves());
+}
+
+#[test]
+fn a_change_of_clocks_is_a_surprise_for_days_only() {
+    check(&changes_of_clocks());
+}
+
+#[test]
+fn a_job_once_a_day_is_normal_after_four_nights() {
+    check(&jobs_once_a_day());
+}
+
+#[test]
+fn a_holiday_opens_little_and_teaches_nothing() {
+    check(&holidays());
 }
