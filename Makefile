@@ -1,7 +1,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help lint test bench endurance soak rules demo docs
+.PHONY: help lint test bench noise endurance soak rules demo docs
 
 help: ## Lists the targets.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test: ## Runs every test; installs the real components that they need, where it 
 
 bench: ## Runs the quick benchmarks: detection, each detector, and a poll beside another client's types.
 	$(CARGO) bench --bench detect --bench detectors --bench poll
+
+noise: ## A day of noise over 10,000 series: openings, and lone faults found; some minutes.
+	$(CARGO) bench --bench noise
 
 endurance: ## Two virtual days at 10,000 series that come and go; some minutes.
 	$(CARGO) bench --bench endurance

@@ -9,17 +9,27 @@
 )]
 
 mod detection {
+    pub(crate) mod fixture;
+    pub(crate) mod fleet;
     pub(crate) mod naive;
     pub(crate) mod noise;
+    pub(crate) mod shapes;
     pub(crate) mod trial;
 
     mod document;
+    mod drifts;
+    mod fleet_day;
     mod gaps;
+    mod impurities;
     mod index;
     mod levels;
+    mod lives;
     mod opening;
     mod properties;
     mod rates;
+    mod seasons;
     mod spikes;
+    mod symmetries;
+    mod table;
     mod windows;
 }
