@@ -17,6 +17,7 @@ mod sections;
 mod settings;
 mod signals;
 mod tree;
+mod zone;
 #[cfg(test)]
 mod trials;
 

@@ -15,6 +15,7 @@ mod seen;
 mod settings;
 mod stage;
 mod table;
+mod zone;
 
 pub use self::classic::{Baseline, Noise, Verdict, baseline_of, judge};
 pub use self::finding::{Anomaly, Finding, Restart, SeriesView, Side, What};
@@ -23,3 +24,4 @@ pub use self::opinion::{Opinion, SCORE_MAX};
 pub use self::run::confidence;
 pub use self::settings::{FORGET_AFTER, Kind, Missing, Settings, Sides, SignalPlan};
 pub use self::stage::{Closed, Detect, Loss, Tally};
+pub use self::zone::{Turn, Zone};

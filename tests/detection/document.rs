@@ -30,6 +30,7 @@ fn the_document_has_every_setting_with_its_default() {
         min_confidence,
         adopt_after,
         missing,
+        zone,
     } = Settings::default();
     let direction = match sides {
         Sides::Both => "both",
@@ -57,6 +58,7 @@ fn the_document_has_every_setting_with_its_default() {
         ("adopt_after", format_duration(adopt_after)),
         ("missing", missing.to_owned()),
         ("lost_after", lost_after),
+        ("timezone", zone.name().to_owned()),
     ];
     let document = read("docs/detectors.md");
     for (name, default) in rows {
