@@ -14,6 +14,7 @@ mod run;
 mod seen;
 mod settings;
 mod stage;
+pub mod season;
 mod table;
 mod zone;
 
