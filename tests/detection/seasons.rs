@@ -192,7 +192,7 @@ fn a_repeat_of_an_outage_scores_no_lower() {
             scores.push(watch.feed(2.0 / 24.0, |at| wave(&zone, at) * 0.2).highest);
             watch.feed(days - 2.0 / 24.0, &mut calm);
         }
-        assert!(scores[1] > 0.9 * scores[0] && scores[0] > 2.0, "every {days} days at {step_s}s: {scores:?}");
+        assert!(scores[1] > 0.97 * scores[0] && scores[0] > 2.0, "every {days} days at {step_s}s: {scores:?}");
     }
 }
 
@@ -244,7 +244,7 @@ fn a_change_of_clocks_is_an_anomaly_in_another_zone() {
         let mut value = |at: i64| wave(&zone, at) + 5.0 * noise.gaussian() + job(&zone, at, 0.0);
         watch.feed(24.0, &mut value);
         let told = watch.feed(7.0, &mut value);
-        assert!(told.outside * 200 > told.samples, "{zone_name} from {start}: {told:?}");
+        assert!(told.outside >= 20, "{zone_name} from {start}: {told:?}");
     }
 }
 
@@ -261,7 +261,7 @@ fn an_hour_that_comes_twice_counts_as_one_cycle() {
     };
     watch.feed(1.0, |at| outage(5, at));
     watch.feed(1.0, |at| outage(6, at));
-    watch.feed(1.5, |at| outage(7, at));
+    watch.feed(1.0, |at| outage(7, at));
     let again = watch.feed(1.0, |at| outage(7, at));
     assert!(again.highest > 5.0, "{again:?}");
 }

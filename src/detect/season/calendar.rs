@@ -7,17 +7,22 @@ use crate::time::millis;
 const DAY_MS: i64 = 86_400_000;
 const SLOT_MS_MAX: i64 = 900_000;
 
-/// How long a slot is.
+/// How long a slot is, and how many there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Calendar {
     pub(super) step_ms: i64,
     pub(super) slot_ms: i64,
+    day_slots: i64,
 }
 
 /// A point of local time: the slot, counted from a Thursday's midnight long ago, and how far into it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Place {
     pub(super) number: i64,
+    /// Its index in the day.
+    pub(super) of_day: usize,
+    /// Its index in the week.
+    pub(super) of_week: usize,
     /// Where it lies between the middle of its slot's samples, 0, and that of the slot before, -1, or after, 1; at most
     /// a half away. Always 0 where a slot has one sample.
     pub(super) lean: f64,
@@ -36,12 +41,12 @@ impl Calendar {
             let counts = (1..=DAY_MS / step_ms).rev();
             counts.filter(|count| DAY_MS % count == 0).map(|count| DAY_MS / count).next().unwrap_or(DAY_MS)
         };
-        Self { step_ms, slot_ms }
+        Self { step_ms, slot_ms, day_slots: DAY_MS / slot_ms }
     }
 
     /// Slots a day; at least one.
     pub(super) fn day_slots(self) -> i64 {
-        DAY_MS / self.slot_ms
+        self.day_slots
     }
 
     /// Slots a week.
@@ -70,17 +75,13 @@ impl Calendar {
         // Samples lie at the beginning of each step, so their middle is half a step before the slot's.
         let middle = (self.slot_ms - self.step_ms) as f64 / 2.0;
         let lean = if self.slot_ms > self.step_ms { (within as f64 - middle) / self.slot_ms as f64 } else { 0.0 };
-        Place { number: local_ms.div_euclid(self.slot_ms), lean: lean.clamp(-0.5, 0.5) }
+        Place { lean: lean.clamp(-0.5, 0.5), ..self.slot(local_ms.div_euclid(self.slot_ms)) }
     }
 
-    /// The slot's index in its day.
-    pub(super) fn of_day(self, number: i64) -> usize {
-        number.rem_euclid(self.day_slots()) as usize
-    }
-
-    /// The slot's index in its week.
-    pub(super) fn of_week(self, number: i64) -> usize {
-        number.rem_euclid(self.week_slots()) as usize
+    /// The middle of a slot.
+    pub(super) fn slot(self, number: i64) -> Place {
+        let of_week = number.rem_euclid(self.week_slots()) as usize;
+        Place { number, of_day: of_week % self.day_slots() as usize, of_week, lean: 0.0 }
     }
 }
 

@@ -37,7 +37,7 @@ impl Level {
     /// it on one side for `adopt` slots, where one within takes two back.
     pub(super) fn learn(&mut self, error: f64, memory: u16, adopt: u16, floor: f64) {
         let is_noise = self.scale().is_none_or(|scale| error.abs() <= NOISE_SCALES * scale.max(floor));
-        self.count = self.count.saturating_add(1).min(memory.max(WARM_UP_SLOTS));
+        self.count = self.count.saturating_add(1).min(adopt.max(2 * WARM_UP_SLOTS));
         self.learn_scale(error.abs());
         if is_noise {
             self.level += error / f64::from(memory.max(1));

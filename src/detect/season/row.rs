@@ -4,7 +4,7 @@ use super::calendar::{Calendar, Place};
 use super::expectation::{Expectation, Season};
 use super::ladder::{ERROR_SCALES_MAX, Ladder, Rung, RungChange};
 use super::level::{Level, SCALES_PER_ERROR, WARM_UP_SLOTS};
-use super::profile::Profile;
+use super::profile::{FAR, Profile};
 use super::settings::SeasonSettings;
 
 /// A pair of samples so many scales beside what its neighbours have is what its slot is remembered for.
@@ -90,19 +90,19 @@ impl Row {
     }
 
     /// The rung by which a slot is expected: the chosen one, or a lower one where that never saw the slot.
-    fn rung_at(&self, terms: Terms<'_>, number: i64) -> Rung {
+    fn rung_at(&self, place: Place) -> Rung {
         let chosen = self.ladder.rung();
-        let has_seen = |rung: &Rung| self.profile.part(terms.calendar, number, *rung).is_some();
+        let has_seen = |rung: &Rung| self.profile.part(place, *rung).is_some();
         Rung::ALL.into_iter().rev().filter(|rung| *rung <= chosen).find(has_seen).unwrap_or_default()
     }
 
     /// What the season adds at a place, and by which rung.
-    pub(super) fn season(&self, terms: Terms<'_>, place: Place) -> (Rung, Season) {
-        let rung = self.rung_at(terms, place.number);
+    pub(super) fn season(&self, place: Place) -> (Rung, Season) {
+        let rung = self.rung_at(place);
         if rung == Rung::Plain {
             return (rung, Season::default());
         }
-        let parts = self.profile.parts(terms.calendar, place.number, rung);
+        let parts = self.profile.parts(place, rung);
         let scale = self.level(rung).scale().unwrap_or(0.0);
         (rung, parts.map_or_else(Season::default, |parts| Season::between(parts, place.lean, scale)))
     }
@@ -112,11 +112,11 @@ impl Row {
         if self.distance_count < WARM_UP_SLOTS {
             return None;
         }
-        let (rung, season) = self.season(terms, place);
+        let (rung, season) = self.season(place);
         let level = self.level(rung).level;
         let (value, low, high) = (level + season.value, level + season.low, level + season.high);
         let pooled = SCALES_PER_ERROR * f64::from(self.distance);
-        let own = self.own_spread(terms, place.number);
+        let own = self.own_spread(terms, place);
         let (scale, freedom) = match own.filter(|_| rung != Rung::Plain) {
             Some(own) => ((OWN_SHARE * own * own + (1.0 - OWN_SHARE) * pooled * pooled).sqrt(), OWN_FREEDOM),
             None => (pooled, f64::from(self.distance_count).min(POOLED_FREEDOM_MAX)),
@@ -128,9 +128,9 @@ impl Row {
     }
 
     /// The spread of a slot's own samples, once the rung has seen enough cycles of it.
-    fn own_spread(&self, terms: Terms<'_>, number: i64) -> Option<f64> {
-        let is_known = number - self.since >= POOLED_CYCLES * terms.calendar.day_slots();
-        let spread = if is_known { self.profile.spread(terms.calendar, number) } else { None };
+    fn own_spread(&self, terms: Terms<'_>, place: Place) -> Option<f64> {
+        let is_known = place.number - self.since >= POOLED_CYCLES * terms.calendar.day_slots();
+        let spread = if is_known { self.profile.spread(place) } else { None };
         spread.map(|distance| SCALES_PER_ERROR * distance)
     }
 
@@ -155,23 +155,23 @@ impl Row {
             change = self.close(terms);
             self.open = Open { number: place.number, ..Open::default() };
         }
-        let (rung, season) = self.season(terms, place);
+        let (rung, season) = self.season(place);
         let deviation = value - self.level(rung).level;
         self.open.count = self.open.count.saturating_add(1);
         self.open.sum += deviation;
         self.open.beyond += (deviation - season.nearest(deviation)).abs();
-        self.note_excursion(terms, deviation, rung);
+        self.note_excursion(terms, place, deviation, rung);
         change
     }
 
     /// Two samples in a row that lie on one side of all that the slots around have are no stray: a job that is shorter
     /// than a slot is remembered by its height and not by its share of the slot.
-    fn note_excursion(&mut self, terms: Terms<'_>, deviation: f64, rung: Rung) {
+    fn note_excursion(&mut self, terms: Terms<'_>, place: Place, deviation: f64, rung: Rung) {
         let calendar = terms.calendar;
         if calendar.slot_ms == calendar.step_ms || self.distance_count < WARM_UP_SLOTS {
             return;
         }
-        let Some([before, after]) = self.profile.neighbours(calendar, self.open.number, rung) else {
+        let Some([_, before, _, after, _]) = self.profile.parts(place, rung) else {
             return;
         };
         let around = Season { value: before, low: before.min(after), high: before.max(after) };
@@ -201,14 +201,15 @@ impl Row {
         self.learnt = Some(open.number);
         let count = f64::from(open.count);
         let deviation = if open.farthest == 0.0 { open.sum / count } else { open.farthest };
-        let value = self.level(self.rung_at(terms, open.number)).level + deviation;
+        let place = calendar.slot(open.number);
+        let value = self.level(self.rung_at(place)).level + deviation;
         if !value.is_finite() {
             return None;
         }
-        self.learn_distance(terms, open.beyond / count);
-        let errors = self.errors(terms, value);
+        self.learn_distance(terms, place, open.beyond / count);
+        let errors = self.errors(place, value);
         self.begin_rungs(terms, value);
-        self.teach_slots(terms, value, errors);
+        self.teach_slots(terms, place, value, errors);
         self.teach_levels(terms, errors);
         self.end_first_cycles(terms);
         let change = self.ladder.choose(short(calendar.day_slots()))?;
@@ -217,14 +218,14 @@ impl Row {
     }
 
     /// How far off each rung was that foretold this slot.
-    fn errors(&self, terms: Terms<'_>, value: f64) -> [Option<f64>; 3] {
+    fn errors(&self, place: Place, value: f64) -> [Option<f64>; 3] {
         let of = |rung: Rung| {
             let foretells = match rung {
                 Rung::Plain => true,
                 Rung::Day => matches!(self.day, Seen::Cycles { .. }),
                 Rung::Week => matches!(self.week, Seen::Cycles { .. }),
             };
-            let part = self.profile.part(terms.calendar, self.open.number, rung).filter(|_| foretells)?;
+            let part = self.profile.part(place, rung).filter(|_| foretells)?;
             Some(value - self.level(rung).level - part)
         };
         Rung::ALL.map(of)
@@ -250,30 +251,30 @@ impl Row {
         }
     }
 
-    fn teach_slots(&mut self, terms: Terms<'_>, value: f64, [_, day, week]: [Option<f64>; 3]) {
-        let (calendar, number, rung) = (terms.calendar, self.open.number, self.ladder.rung());
+    fn teach_slots(&mut self, terms: Terms<'_>, place: Place, value: f64, errors: [Option<f64>; 3]) {
+        let ([_, day, week], rung) = (errors, self.ladder.rung());
         let scale = |row: &Self, rung: Rung| {
             row.level(rung).scale().map_or(f64::INFINITY, |scale| scale.max(terms.settings.floor(0.0)))
         };
         let about = |row: &Self, rung: Rung| value - row.level(rung).level;
         if self.week != Seen::Nothing {
-            let of_day = self.profile.part(calendar, number, Rung::Day).unwrap_or(0.0);
+            let of_day = self.profile.part(place, Rung::Day).unwrap_or(0.0);
             let error = week.unwrap_or(about(self, Rung::Week) - of_day);
-            let is_first = self.profile.part(calendar, number, Rung::Week).is_none();
+            let is_first = self.profile.part(place, Rung::Week).is_none();
             // Within the first cycle a slot can come once only, so nothing is voted about.
             if is_first || week.is_some() {
-                self.profile.learn_week(calendar, number, error, scale(self, Rung::Week));
+                self.profile.learn_week(place, (error, scale(self, Rung::Week)));
             }
         }
         match (rung, week) {
             (Rung::Week, Some(error)) => {
-                self.profile.learn_day(calendar, number, error, scale(self, Rung::Week), rung);
+                self.profile.learn_day(place, (error, scale(self, Rung::Week)), rung);
             }
             (Rung::Plain | Rung::Day | Rung::Week, _) => {
                 let error = day.unwrap_or(about(self, Rung::Day));
-                let is_first = self.profile.part(calendar, number, Rung::Day).is_none();
+                let is_first = self.profile.part(place, Rung::Day).is_none();
                 if is_first || day.is_some() {
-                    self.profile.learn_day(calendar, number, error, scale(self, Rung::Day), Rung::Day);
+                    self.profile.learn_day(place, (error, scale(self, Rung::Day)), Rung::Day);
                 }
             }
         }
@@ -282,14 +283,15 @@ impl Row {
     fn teach_levels(&mut self, terms: Terms<'_>, errors: [Option<f64>; 3]) {
         let calendar = terms.calendar;
         let (day, week) = (short(calendar.day_slots().max(7)), short(calendar.week_slots()));
+        let quarter = day.div_ceil(4);
         let cap = self.level(Rung::Plain).scale().map_or(f64::INFINITY, |scale| ERROR_SCALES_MAX * scale);
         self.ladder.observe(errors, cap, week);
         for (rung, error) in Rung::ALL.into_iter().zip(errors) {
             let Some(error) = error else { continue };
             let floor = terms.settings.floor(self.level(rung).level);
             let level = self.level_mut(rung);
-            // Without a season the first day's mean is the level; a season begins at one.
-            let memory = if rung == Rung::Plain { (level.count + 1).min(day) } else { day };
+            // Without a season a level of hours foretells best; with one, that would follow what the season explains.
+            let memory = if rung == Rung::Plain { (level.count + 1).min(quarter) } else { day };
             level.learn(error, memory, day, floor);
         }
     }
@@ -322,14 +324,15 @@ impl Row {
         self.profile.forget_spread();
     }
 
-    fn learn_distance(&mut self, terms: Terms<'_>, distance: f64) {
+    fn learn_distance(&mut self, terms: Terms<'_>, place: Place, distance: f64) {
         let memory = short(terms.calendar.day_slots().max(24));
         self.distance_count = self.distance_count.saturating_add(1).min(memory);
         let old = f64::from(self.distance);
-        let is_known = self.distance_count > WARM_UP_SLOTS && old > 0.0;
-        let new = if is_known { distance.min(2.0 * old) } else { distance }.min(f64::from(f32::MAX));
+        let is_far = self.distance_count > WARM_UP_SLOTS && old > 0.0 && distance > FAR * old;
+        // Enough to double in two days of nothing else.
+        let new = if is_far { 1.5 * old } else { distance }.min(f64::from(f32::MAX));
         self.distance = (old + (new - old) / f64::from(self.distance_count)) as f32;
-        self.profile.learn_spread(terms.calendar, self.open.number, distance);
+        self.profile.learn_spread(place, distance);
     }
 
     fn from(&self, rung: Rung) -> Option<i64> {

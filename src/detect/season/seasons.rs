@@ -68,7 +68,7 @@ impl Seasons {
 
     /// What the season adds to the level at a time: nothing where the rung is plain.
     pub fn season(&self, row: usize, at: Timestamp) -> Season {
-        let season = |row: &Row| row.season(self.terms(), self.place(at.as_millis())).1;
+        let season = |row: &Row| row.season(self.place(at.as_millis())).1;
         self.rows.get(row).map_or_else(Season::default, season)
     }
 
@@ -81,7 +81,7 @@ impl Seasons {
     /// `value - adjustment` is a series without its season.
     pub fn adjustment(&self, row: usize, at: Timestamp, value: f64) -> f64 {
         let Some(row) = self.rows.get(row) else { return 0.0 };
-        let (rung, season) = row.season(self.terms(), self.place(at.as_millis()));
+        let (rung, season) = row.season(self.place(at.as_millis()));
         season.nearest(value - row.level(rung).level)
     }
 

@@ -12,8 +12,31 @@ pub(super) const NOISE_SCALES: f64 = 3.0;
 pub(super) struct Teaching {
     /// The share of an error within the noise that is taken over.
     pub(super) gain: f64,
-    /// The weight of votes that takes over what lies beyond: a cycle that agrees counts 2, one that does not -1.
+    /// The weight of votes that takes over what lies beyond: a cycle that agrees counts 2, one that does not -1. To
+    /// give up a part needs one cycle more, so that a job may miss its slot now and then.
     pub(super) votes: u8,
+}
+
+/// What one cycle showed of a slot.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lesson {
+    /// How far from its part it was; from nothing in the first cycle.
+    pub(super) error: f64,
+    /// The scale of such errors.
+    pub(super) scale: f64,
+    /// The part of the slots around it.
+    pub(super) around: f64,
+}
+
+impl Lesson {
+    fn is_noise(self) -> bool {
+        self.error.abs() <= NOISE_SCALES * self.scale
+    }
+
+    /// Whether it was less of an exception among its neighbours than it used to be.
+    fn is_calmer(self, part: f64) -> bool {
+        (part + self.error - self.around).abs() < (part - self.around).abs()
+    }
 }
 
 /// A number in 16 bits: a sign, 7 bits of exponent and 8 of mantissa, precise to 0.1 %, from 1e-19 to 9e18. Smaller ones
@@ -110,43 +133,43 @@ impl Slot {
         }
     }
 
-    /// Learns how far from its part the slot was in one more cycle; from nothing in the first.
-    pub(super) fn learn(&mut self, error: f64, scale: f64, teaching: Teaching) {
+    /// Learns from one more cycle.
+    pub(super) fn learn(&mut self, lesson: Lesson, teaching: Teaching) {
         let Some(part) = self.part() else {
-            *self = Self { part: Part::new(error), vote: Vote::FRESH };
+            *self = Self { part: Part::new(lesson.error), vote: Vote::FRESH };
             return;
         };
-        let is_noise = error.abs() <= NOISE_SCALES * scale;
         if self.vote == Vote::FRESH {
-            *self = Self::second(part, error, scale);
-        } else if is_noise {
-            self.part = Part::new(part + teaching.gain * error);
+            *self = Self::second(part, lesson);
+        } else if lesson.is_noise() {
+            self.part = Part::new(part + teaching.gain * lesson.error);
             self.vote = self.vote.with_weight(self.vote.weight().saturating_sub(1));
         } else {
-            self.vote_about(part, error, scale, teaching);
+            self.vote_about(part, lesson, teaching);
         }
     }
 
     /// Of two first cycles that agree the mean is taken; of two that do not, the one that is less of an exception.
-    fn second(part: f64, error: f64, scale: f64) -> Self {
-        let other = part + error;
-        if error.abs() <= NOISE_SCALES * scale {
+    fn second(part: f64, lesson: Lesson) -> Self {
+        let Lesson { error, scale, .. } = lesson;
+        if lesson.is_noise() {
             Self { part: Part::new(part + error / 2.0), vote: Vote::NONE }
-        } else if other.abs() < part.abs() {
-            Self { part: Part::new(other), vote: Vote::about(-error, scale) }
+        } else if lesson.is_calmer(part) {
+            Self { part: Part::new(part + error), vote: Vote::about(-error, scale) }
         } else {
             Self { part: Part::new(part), vote: Vote::about(error, scale) }
         }
     }
 
-    fn vote_about(&mut self, part: f64, error: f64, scale: f64, teaching: Teaching) {
-        let seen = Vote::about(error, scale);
+    fn vote_about(&mut self, part: f64, lesson: Lesson, teaching: Teaching) {
+        let seen = Vote::about(lesson.error, lesson.scale);
         let weight = self.vote.weight();
         if self.vote.agrees(seen) {
             // The candidate is what was seen last, so that it follows what grows from cycle to cycle.
             self.vote = seen.with_weight(weight + Vote::HIT);
-            if self.vote.weight() >= teaching.votes {
-                *self = Self { part: Part::new(part + error), vote: Vote::NONE };
+            let needed = teaching.votes + if lesson.is_calmer(part) { Vote::HIT } else { 0 };
+            if self.vote.weight() >= needed.min(Vote::WEIGHT_MAX) {
+                *self = Self { part: Part::new(part + lesson.error), vote: Vote::NONE };
             }
         } else {
             let left = self.vote.with_weight(weight.saturating_sub(1));
@@ -162,13 +185,14 @@ mod tests {
     use super::*;
 
     const DAILY: Teaching = Teaching { gain: 1.0 / 3.0, votes: 5 };
-    const WEEKLY: Teaching = Teaching { gain: 1.0 / 3.0, votes: 3 };
+    const WEEKLY: Teaching = Teaching { gain: 1.0 / 3.0, votes: 4 };
 
     /// The slot's part after these values, one a cycle, at a scale of 1.
     fn after(teaching: Teaching, values: &[f64]) -> f64 {
         let mut slot = Slot::UNSEEN;
         for value in values {
-            slot.learn(value - slot.part().unwrap_or(0.0), 1.0, teaching);
+            let error = value - slot.part().unwrap_or(0.0);
+            slot.learn(Lesson { error, scale: 1.0, around: 0.0 }, teaching);
         }
         slot.part().unwrap()
     }
@@ -196,6 +220,15 @@ mod tests {
         check(DAILY, &[0.0, 0.0, 100.0, 100.0, 100.0], 100.0);
         check(WEEKLY, &[0.0, 0.0, 100.0], 0.0);
         check(WEEKLY, &[0.0, 0.0, 100.0, 100.0], 100.0);
+        check(WEEKLY, &[0.0, 100.0, 0.0, 0.0, 100.0], 0.0);
+    }
+
+    #[test]
+    fn a_habit_is_given_up_after_four_days_or_three_weeks_without_it() {
+        check(DAILY, &[100.0, 100.0, 0.0, 0.0, 0.0], 100.0);
+        check(DAILY, &[100.0, 100.0, 0.0, 0.0, 0.0, 0.0], 0.0);
+        check(WEEKLY, &[100.0, 100.0, 0.0, 0.0], 100.0);
+        check(WEEKLY, &[100.0, 100.0, 0.0, 0.0, 0.0], 0.0);
     }
 
     #[test]
@@ -234,7 +267,7 @@ mod tests {
         fn learning_keeps_a_slot_finite(errors in prop::collection::vec(-1e300_f64..1e300, 0..40), scale in 0.0_f64..1e9) {
             let mut slot = Slot::UNSEEN;
             for error in errors {
-                slot.learn(error, scale, DAILY);
+                slot.learn(Lesson { error, scale, around: 0.0 }, DAILY);
                 prop_assert!(slot.part().is_some_and(f64::is_finite));
             }
         }
