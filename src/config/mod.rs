@@ -17,9 +17,9 @@ mod sections;
 mod settings;
 mod signals;
 mod tree;
-mod zone;
 #[cfg(test)]
 mod trials;
+mod zone;
 
 pub use self::change::Changes;
 pub use self::layers::Override;

@@ -33,7 +33,8 @@ pub(super) fn zone(name: &str) -> Result<Zone, String> {
 fn written_out(name: &str, zone: &TimeZone) -> Zone {
     let offset_ms = |at| i64::from(zone.to_offset(at).seconds()) * 1000;
     let epoch = jiff::Timestamp::UNIX_EPOCH;
-    let turns = zone.following(epoch).take(TURNS_MAX).take_while(|turn| turn.timestamp().as_second() < UNTIL_S);
+    let turns =
+        zone.following(epoch).take(TURNS_MAX).take_while(|turn| turn.timestamp().as_second() < UNTIL_S);
     let turns = turns.map(|turn| Turn {
         from_ms: turn.timestamp().as_millisecond(),
         offset_ms: i64::from(turn.offset().seconds()) * 1000,
@@ -67,7 +68,12 @@ fn near_misses<'n>(word: &str, names: &'n [String]) -> Vec<&'n str> {
     ranked.sort_unstable();
     let best = ranked.first().map_or(0, |(edits, _)| *edits);
     // What is two edits further off than the best is noise beside it.
-    ranked.into_iter().filter(|(edits, _)| *edits <= best + 1).take(OFFERED_MAX).map(|(_, name)| name).collect()
+    ranked
+        .into_iter()
+        .filter(|(edits, _)| *edits <= best + 1)
+        .take(OFFERED_MAX)
+        .map(|(_, name)| name)
+        .collect()
 }
 
 #[cfg(test)]

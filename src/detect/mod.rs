@@ -8,13 +8,13 @@ pub mod detectors;
 mod finding;
 mod gaps;
 mod index;
-mod reconfigure;
 mod opinion;
+mod reconfigure;
 mod run;
+pub mod season;
 mod seen;
 mod settings;
 mod stage;
-pub mod season;
 mod table;
 mod zone;
 

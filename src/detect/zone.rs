@@ -66,7 +66,8 @@ mod tests {
 
     #[test]
     fn an_offset_holds_from_its_turn_until_the_next() {
-        let turns = [Turn { from_ms: 2000, offset_ms: HOUR_MS }, Turn { from_ms: 1000, offset_ms: 2 * HOUR_MS }];
+        let turns =
+            [Turn { from_ms: 2000, offset_ms: HOUR_MS }, Turn { from_ms: 1000, offset_ms: 2 * HOUR_MS }];
         let zone = Zone::new("Some/Where", HOUR_MS, turns);
         let offsets = [i64::MIN, 999, 1000, 1999, 2000, i64::MAX].map(|at| zone.offset_ms(at) / HOUR_MS);
         assert_eq!(offsets, [1, 1, 2, 2, 1, 1]);

@@ -126,7 +126,11 @@ fn a_weekend_is_expected_after_two_weeks() {
         watch.feed(2.0, &mut value);
         let third = watch.feed(9.0, &mut value);
         assert!(first.outside > 0, "the first weekend is news: {first:?}");
-        assert!(third.outside * 500 <= third.samples, "step {step_s}s: {third:?} {:?}", watch.seasons.view(0));
+        assert!(
+            third.outside * 500 <= third.samples,
+            "step {step_s}s: {third:?} {:?}",
+            watch.seasons.view(0)
+        );
     }
 }
 
@@ -192,7 +196,10 @@ fn a_repeat_of_an_outage_scores_no_lower() {
             scores.push(watch.feed(2.0 / 24.0, |at| wave(&zone, at) * 0.2).highest);
             watch.feed(days - 2.0 / 24.0, &mut calm);
         }
-        assert!(scores[1] > 0.97 * scores[0] && scores[0] > 2.0, "every {days} days at {step_s}s: {scores:?}");
+        assert!(
+            scores[1] > 0.97 * scores[0] && scores[0] > 2.0,
+            "every {days} days at {step_s}s: {scores:?}"
+        );
     }
 }
 
@@ -272,9 +279,8 @@ fn a_season_rides_on_a_slow_trend() {
         let (mut watch, mut noise) = (Watch::new(step_s, "UTC", MONDAY), Noise::new(11));
         let zone = watch.zone.clone();
         let start = watch.now_ms;
-        let mut value = |at: i64| {
-            wave(&zone, at) + 4.0 * (at - start) as f64 / DAY_MS as f64 + 5.0 * noise.gaussian()
-        };
+        let mut value =
+            |at: i64| wave(&zone, at) + 4.0 * (at - start) as f64 / DAY_MS as f64 + 5.0 * noise.gaussian();
         watch.feed(4.0, &mut value);
         let told = watch.feed(10.0, &mut value);
         assert!(told.outside * 1000 <= told.samples, "step {step_s}s: {told:?}");

@@ -74,7 +74,8 @@ impl Calendar {
         let within = local_ms.rem_euclid(self.slot_ms);
         // Samples lie at the beginning of each step, so their middle is half a step before the slot's.
         let middle = (self.slot_ms - self.step_ms) as f64 / 2.0;
-        let lean = if self.slot_ms > self.step_ms { (within as f64 - middle) / self.slot_ms as f64 } else { 0.0 };
+        let lean =
+            if self.slot_ms > self.step_ms { (within as f64 - middle) / self.slot_ms as f64 } else { 0.0 };
         Place { lean: lean.clamp(-0.5, 0.5), ..self.slot(local_ms.div_euclid(self.slot_ms)) }
     }
 
@@ -114,7 +115,10 @@ mod tests {
     fn what_lies_in_the_middle_of_a_slots_samples_leans_nowhere() {
         let calendar = Calendar::new(Duration::from_secs(300));
         let leans = [0, 300_000, 600_000].map(|local_ms| calendar.place(local_ms).lean);
-        assert!(leans[1].abs() < 1e-12 && (leans[0] + leans[2]).abs() < 1e-12 && leans[0] < -0.3, "{leans:?}");
+        assert!(
+            leans[1].abs() < 1e-12 && (leans[0] + leans[2]).abs() < 1e-12 && leans[0] < -0.3,
+            "{leans:?}"
+        );
         assert_eq!(Calendar::new(Duration::from_secs(3600)).place(1).lean.to_bits(), 0.0_f64.to_bits());
     }
 }

@@ -122,7 +122,10 @@ mod tests {
             Expectation { value: 5.0, low: 5.0, high: 8.0, scale: 2.0, freedom: 20.0, rung: Rung::Day };
         let upper = expected.judge(0.0, 3.0).upper;
         let edge = expected.judge(upper, 3.0);
-        assert!((edge.score - 1.0).abs() < 1e-9 && (edge.tail / normal_tail(3.0) - 1.0).abs() < 1e-6, "{edge:?}");
+        assert!(
+            (edge.score - 1.0).abs() < 1e-9 && (edge.tail / normal_tail(3.0) - 1.0).abs() < 1e-6,
+            "{edge:?}"
+        );
         assert_eq!(expected.judge(7.0, 3.0).score.to_bits(), 0.0_f64.to_bits());
     }
 }

@@ -164,10 +164,7 @@ mod tests {
             (0..14 * DAY).for_each(|_| ladder.observe(errors, f64::MAX, 7 * DAY));
             ladder.choose(DAY)
         };
-        assert_eq!(
-            run([Some(10.0), Some(1.0), None]),
-            Some(RungChange { from: Rung::Plain, to: Rung::Day })
-        );
+        assert_eq!(run([Some(10.0), Some(1.0), None]), Some(RungChange { from: Rung::Plain, to: Rung::Day }));
         assert_eq!(run([Some(10.0), Some(9.9), None]), None);
         let left = Some(RungChange { from: Rung::Day, to: Rung::Plain });
         assert_eq!(run([Some(10.0), Some(20.0), None]), left);

@@ -37,6 +37,9 @@ struct Open {
     /// The deviation of the farthest excursion; 0 where there was none.
     farthest: f64,
     count: u32,
+    /// By which rung its samples are expected, and what that adds here and in the slots around.
+    rung: Rung,
+    parts: [f32; 5],
 }
 
 /// How far a rung's slots have been seen.
@@ -96,15 +99,24 @@ impl Row {
         Rung::ALL.into_iter().rev().filter(|rung| *rung <= chosen).find(has_seen).unwrap_or_default()
     }
 
+    /// What the rung of a slot adds there and around. The slots themselves are looked at once for all samples of one.
+    fn parts_at(&self, place: Place) -> (Rung, [f32; 5]) {
+        if self.open.count > 0 && self.open.number == place.number {
+            return (self.open.rung, self.open.parts);
+        }
+        let rung = self.rung_at(place);
+        let parts = self.profile.parts(place, rung).filter(|_| rung != Rung::Plain);
+        (rung, parts.map_or([0.0; 5], |parts| parts.map(|part| part as f32)))
+    }
+
     /// What the season adds at a place, and by which rung.
     pub(super) fn season(&self, place: Place) -> (Rung, Season) {
-        let rung = self.rung_at(place);
+        let (rung, parts) = self.parts_at(place);
         if rung == Rung::Plain {
             return (rung, Season::default());
         }
-        let parts = self.profile.parts(place, rung);
         let scale = self.level(rung).scale().unwrap_or(0.0);
-        (rung, parts.map_or_else(Season::default, |parts| Season::between(parts, place.lean, scale)))
+        (rung, Season::between(parts.map(f64::from), place.lean, scale))
     }
 
     /// What is expected at a place; nothing while the series is new.
@@ -153,27 +165,27 @@ impl Row {
         let mut change = None;
         if self.open.number != place.number || is_first {
             change = self.close(terms);
-            self.open = Open { number: place.number, ..Open::default() };
+            self.open = Open { count: 0, ..self.open };
+            let (rung, parts) = self.parts_at(place);
+            self.open = Open { number: place.number, rung, parts, ..Open::default() };
         }
         let (rung, season) = self.season(place);
         let deviation = value - self.level(rung).level;
         self.open.count = self.open.count.saturating_add(1);
         self.open.sum += deviation;
         self.open.beyond += (deviation - season.nearest(deviation)).abs();
-        self.note_excursion(terms, place, deviation, rung);
+        self.note_excursion(terms, deviation);
         change
     }
 
     /// Two samples in a row that lie on one side of all that the slots around have are no stray: a job that is shorter
     /// than a slot is remembered by its height and not by its share of the slot.
-    fn note_excursion(&mut self, terms: Terms<'_>, place: Place, deviation: f64, rung: Rung) {
+    fn note_excursion(&mut self, terms: Terms<'_>, deviation: f64) {
         let calendar = terms.calendar;
         if calendar.slot_ms == calendar.step_ms || self.distance_count < WARM_UP_SLOTS {
             return;
         }
-        let Some([_, before, _, after, _]) = self.profile.parts(place, rung) else {
-            return;
-        };
+        let [_, before, _, after, _] = self.open.parts.map(f64::from);
         let around = Season { value: before, low: before.min(after), high: before.max(after) };
         let excursion = deviation - around.nearest(deviation);
         let last = std::mem::replace(&mut self.open.before, excursion);
@@ -300,7 +312,8 @@ impl Row {
     fn end_first_cycles(&mut self, terms: Terms<'_>) {
         let (calendar, number) = (terms.calendar, self.open.number);
         // The next slot is the first that comes again.
-        let is_over = |seen: Seen, slots: i64| matches!(seen, Seen::First { from } if number + 1 - from >= slots);
+        let is_over =
+            |seen: Seen, slots: i64| matches!(seen, Seen::First { from } if number + 1 - from >= slots);
         if is_over(self.day, calendar.day_slots()) {
             self.day = Seen::Cycles { from: self.from(Rung::Day).unwrap_or(number) };
             self.level_mut(Rung::Day).level += self.profile.centre(Rung::Day);

@@ -126,7 +126,8 @@ impl Seasons {
 
     /// Bytes that all rows hold, without what the allocator adds.
     pub fn bytes(&self) -> usize {
-        self.rows.capacity() * size_of::<Row>() + self.rows.iter().map(|row| row.profile.bytes()).sum::<usize>()
+        self.rows.capacity() * size_of::<Row>()
+            + self.rows.iter().map(|row| row.profile.bytes()).sum::<usize>()
     }
 
     fn terms(&self) -> Terms<'_> {
