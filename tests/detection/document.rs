@@ -69,7 +69,7 @@ fn the_document_has_every_setting_with_its_default() {
 
 #[test]
 fn every_test_that_the_document_names_exists() {
-    let files = ["gaps", "levels", "opening", "properties", "rates", "spikes", "windows"];
+    let files = ["gaps", "levels", "opening", "properties", "rates", "seasons", "spikes", "windows"];
     let mut tests: String = files.map(|file| read(&format!("tests/detection/{file}.rs"))).concat();
     tests.push_str(&read("tests/simulation.rs"));
     let document = read("docs/detectors.md");

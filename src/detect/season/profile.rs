@@ -25,14 +25,6 @@ pub(super) struct Profile {
 }
 
 impl Profile {
-    pub(super) fn has_day(&self) -> bool {
-        !self.day.is_empty()
-    }
-
-    pub(super) fn has_week(&self) -> bool {
-        !self.week.is_empty()
-    }
-
     pub(super) fn begin_day(&mut self, calendar: Calendar) {
         let slots = calendar.day_slots() as usize;
         self.day = vec![Slot::UNSEEN; slots].into();
