@@ -22,6 +22,7 @@ mod detection {
     mod gaps;
     mod impurities;
     mod index;
+    mod ladder;
     mod levels;
     mod lives;
     mod opening;

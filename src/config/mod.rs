@@ -19,6 +19,7 @@ mod signals;
 mod tree;
 #[cfg(test)]
 mod trials;
+mod zone;
 
 pub use self::change::Changes;
 pub use self::layers::Override;

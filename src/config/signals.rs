@@ -6,6 +6,7 @@ use super::layers::lay_over;
 use super::section::{Notes, Section};
 use super::settings::{Signal, SignalDefaults};
 use super::tree::{Node, Table, Value};
+use super::zone::zone;
 use crate::detect::{self, Detector, Kind, Missing, Sides, SignalPlan};
 use crate::series::SignalName;
 use crate::source::{ServiceLabels, SignalQuery, check_promql, longest_window};
@@ -158,6 +159,7 @@ fn detection(section: &mut Section<'_>) -> Option<detect::Settings> {
     let min_confidence = section.number("min_confidence", 0.0..1.0);
     let adopt_after = section.duration("adopt_after", Duration::from_secs(60)..=30 * DAY);
     let missing = missing(section);
+    let zone = section.parsed("timezone", zone);
     Some(detect::Settings {
         detector: detector?,
         false_openings_per_day: false_openings_per_day?,
@@ -177,6 +179,7 @@ fn detection(section: &mut Section<'_>) -> Option<detect::Settings> {
         min_confidence: min_confidence?,
         adopt_after: adopt_after?,
         missing: missing?,
+        zone: zone?,
     })
 }
 

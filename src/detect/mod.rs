@@ -14,10 +14,12 @@ mod panel;
 mod reconfigure;
 mod recurrence;
 mod run;
+pub mod season;
 mod seen;
 mod settings;
 mod stage;
 mod table;
+mod zone;
 
 pub use self::choice::{Choice, DETECTORS, UnknownDetector};
 pub use self::classic::{Baseline, Noise, Verdict, baseline_of, judge};
@@ -27,3 +29,4 @@ pub use self::opinion::{Opinion, SCORE_MAX};
 pub use self::run::confidence;
 pub use self::settings::{Detector, FORGET_AFTER, Kind, Missing, Settings, Sides, SignalPlan};
 pub use self::stage::{Closed, Detect, Loss, Tally};
+pub use self::zone::{Turn, Zone};

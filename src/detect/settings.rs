@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::run::evidence_for;
+use super::zone::Zone;
 
 /// A series without samples for this long is forgotten; one whose step is long, after as many steps as its baseline
 /// has points.
@@ -48,6 +49,8 @@ pub struct Settings {
     pub adopt_after: Duration,
     /// What a series that stops means.
     pub missing: Missing,
+    /// Where its days and weeks begin.
+    pub zone: Zone,
 }
 
 /// What judges the samples.
@@ -187,6 +190,7 @@ impl Default for Settings {
             min_confidence: 0.75,
             adopt_after: Duration::from_secs(1800),
             missing: Missing::Alert { after: Duration::from_secs(300) },
+            zone: Zone::utc(),
         }
     }
 }

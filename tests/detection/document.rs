@@ -15,6 +15,9 @@ fn read(path: &str) -> String {
 fn the_document_has_every_setting_with_its_default() {
     // Without `..`, so that a new setting has to be named here.
     let Settings {
+        detector,
+        false_openings_per_day,
+        exit_score,
         sigma,
         baseline_points,
         scale_floor_absolute,
@@ -30,7 +33,8 @@ fn the_document_has_every_setting_with_its_default() {
         min_confidence,
         adopt_after,
         missing,
-    } = Settings::classic();
+        zone,
+    } = Settings::default();
     let direction = match sides {
         Sides::Both => "both",
         Sides::Up => "up",
@@ -41,6 +45,9 @@ fn the_document_has_every_setting_with_its_default() {
         Missing::Alert { after } => ("alert", format_duration(after)),
     };
     let rows = [
+        ("detector", detector.as_str().to_owned()),
+        ("false_openings_per_day", false_openings_per_day.to_string()),
+        ("exit_score", exit_score.to_string()),
         ("sigma", sigma.to_string()),
         ("baseline_points", baseline_points.to_string()),
         ("scale_floor_absolute", format!("{scale_floor_absolute:e}")),
@@ -57,6 +64,7 @@ fn the_document_has_every_setting_with_its_default() {
         ("adopt_after", format_duration(adopt_after)),
         ("missing", missing.to_owned()),
         ("lost_after", lost_after),
+        ("timezone", zone.name().to_owned()),
     ];
     let document = read("docs/detectors.md");
     for (name, default) in rows {
@@ -72,6 +80,7 @@ fn every_test_that_the_document_names_exists() {
         "fleet_day",
         "gaps",
         "impurities",
+        "ladder",
         "levels",
         "lives",
         "opening",

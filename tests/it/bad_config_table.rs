@@ -40,6 +40,7 @@ pub(crate) const CHECKED: &[(&str, &str)] = &[
     ("a number that is none", "[signal_defaults]\nsigma = nan"),
     ("a number without end", "[source]\nseries_limit = 99999999999999999999999999999999999999999999"),
     ("a word that is not among those allowed", "[signal.x]\nquery = 'up'\ndirection = 'sideways'"),
+    ("a time zone with a slip of the pen", "[signal_defaults]\ntimezone = 'Europe/Berln'"),
     ("missing data as zero", "[signal.x]\nquery = 'up'\nmissing = 'zero'"),
     // Values that do not fit each other.
     ("more points than the window has", "[signal.x]\nquery = 'up'\nopen_points = 4"),

@@ -176,6 +176,11 @@ fn detection_refuses_what_it_cannot_judge_by() {
         "scale_floor_relative: 1.5 is out of range: give a number from 0 to 1",
     );
     check_signal(
+        "timezone = 'Europe/Berln'",
+        "timezone: \"Europe/Berln\" is no time zone: did you mean \"Europe/Berlin\"?",
+    );
+    check_signal("timezone = 1", "timezone: 1 is no text: put it in quotes");
+    check_signal(
         "direction = 'sideways'",
         "direction: \"sideways\" is not allowed: give \"both\", \"up\" or \"down\"",
     );
