@@ -20,6 +20,7 @@ mod detection {
     mod opening;
     mod properties;
     mod rates;
+    mod rebase;
     mod spikes;
     mod windows;
 }

@@ -74,6 +74,13 @@ pub enum Restart {
         /// How long it was gone.
         lasted: Duration,
     },
+    /// Somebody said that what it does is normal.
+    Rebased {
+        /// The mean before.
+        from: f64,
+        /// The mean of the samples that it begins from.
+        to: f64,
+    },
 }
 
 /// An anomaly as it stands.

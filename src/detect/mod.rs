@@ -5,6 +5,7 @@
 
 mod classic;
 pub mod detectors;
+mod directive;
 mod finding;
 mod gaps;
 mod index;
@@ -17,6 +18,7 @@ mod stage;
 mod table;
 
 pub use self::classic::{Baseline, Noise, Verdict, baseline_of, judge};
+pub use self::directive::{Directive, NotRebased, Rebased};
 pub use self::finding::{Anomaly, Finding, Restart, SeriesView, Side, What};
 pub use self::gaps::Gaps;
 pub use self::opinion::{Opinion, SCORE_MAX};

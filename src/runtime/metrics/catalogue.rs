@@ -95,6 +95,7 @@ pub(in crate::runtime) struct Metrics {
     pub(super) untracked: Family<BySignal, Counter>,
     pub(super) evicted: Family<BySignal, Counter>,
     pub(super) anomalies: Family<BySignal, Counter>,
+    pub(super) rebased: Family<BySignal, Counter>,
     pub(super) incidents_open: Family<BySeverity, Gauge>,
     pub(super) incidents_phase: Family<ByPhase, Gauge>,
     pub(super) incidents_opened: Family<BySeverity, Counter>,
@@ -145,6 +146,7 @@ impl Metrics {
             untracked: Family::default(),
             evicted: Family::default(),
             anomalies: Family::default(),
+            rebased: Family::default(),
             incidents_open: Family::default(),
             incidents_phase: Family::default(),
             incidents_opened: Family::default(),
@@ -327,6 +329,12 @@ impl Metrics {
             SIGNAL,
             "Anomalies that opened or joined an incident",
             self.anomalies.clone(),
+        );
+        to.register_family(
+            "series_rebased",
+            SIGNAL,
+            "Baselines that began anew since somebody wanted that",
+            self.rebased.clone(),
         );
     }
 
