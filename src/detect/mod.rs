@@ -3,6 +3,7 @@
 //! The formulas stand in `docs/detectors.md`. State is a pure function of the samples fed in: no clock, no randomness.
 #![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm, clippy::indexing_slicing))]
 
+mod bands;
 mod classic;
 pub mod detectors;
 mod directive;
@@ -17,6 +18,7 @@ mod settings;
 mod stage;
 mod table;
 
+pub use self::bands::Band;
 pub use self::classic::{Baseline, Noise, Verdict, baseline_of, judge};
 pub use self::directive::{Directive, NotRebased, Rebased};
 pub use self::finding::{Anomaly, Finding, Restart, SeriesView, Side, What};

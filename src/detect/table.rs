@@ -7,6 +7,7 @@
     reason = "a numeric kernel: every index is a row below `rows_used`, times a stride"
 )]
 
+mod bands;
 mod rebase;
 
 use std::sync::Arc;

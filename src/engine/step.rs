@@ -1,6 +1,7 @@
 //! One step: an input goes in, effects come out.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -12,11 +13,11 @@ use super::settings::Settings;
 use super::slots::{Slot, Waiting};
 use super::source::Served;
 use super::standing::{Polls, SourceStanding, Unanswered};
-use crate::detect::{Closed, Detect, Directive, Finding, SeriesView, Tally, What};
+use crate::detect::{Band, Closed, Detect, Directive, Finding, SeriesView, Tally, What};
 use crate::diagnose::{Cause, PastIncident};
 use crate::id::IncidentId;
 use crate::incident::{self, Incident, Phase, Requester, Subject};
-use crate::series::{Service, SignalName};
+use crate::series::{SeriesKey, Service, SignalName};
 use crate::time::Timestamp;
 
 /// So many resolved incidents stay at hand, for questions about them and for answers that come late.
@@ -166,6 +167,16 @@ impl Engine {
     /// The series of one signal as they stand.
     pub fn series_of(&self, signal: &SignalName) -> Vec<SeriesView> {
         self.detect.of_signal(signal)
+    }
+
+    /// Shows every series of a signal that is judged, and whether it is anomalous.
+    pub fn each_judged(&self, signal: &SignalName, show: &mut dyn FnMut(&Arc<SeriesKey>, bool)) {
+        self.detect.each_judged(signal, show);
+    }
+
+    /// The band of a series; `None` where it is lost, warms up or is not known.
+    pub fn band(&self, key: &SeriesKey) -> Option<Band> {
+        self.detect.band(key)
     }
 
     /// The last step of a signal that was judged.

@@ -90,7 +90,7 @@ impl Table {
     }
 
     /// How many samples the baseline of a row has.
-    fn held(&self, row: usize) -> usize {
+    pub(super) fn held(&self, row: usize) -> usize {
         self.accepted_count[row].min(self.plan.settings.baseline_points as u64) as usize
     }
 }

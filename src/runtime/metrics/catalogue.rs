@@ -8,6 +8,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
+use super::bands::BandMetrics;
 use super::config::ConfigMetrics;
 use super::source_info::SourceInfo;
 use crate::telemetry::Registry;
@@ -96,6 +97,7 @@ pub(in crate::runtime) struct Metrics {
     pub(super) evicted: Family<BySignal, Counter>,
     pub(super) anomalies: Family<BySignal, Counter>,
     pub(super) rebased: Family<BySignal, Counter>,
+    pub(in crate::runtime) bands: BandMetrics,
     pub(super) incidents_open: Family<BySeverity, Gauge>,
     pub(super) incidents_phase: Family<ByPhase, Gauge>,
     pub(super) incidents_opened: Family<BySeverity, Counter>,
@@ -147,6 +149,7 @@ impl Metrics {
             evicted: Family::default(),
             anomalies: Family::default(),
             rebased: Family::default(),
+            bands: BandMetrics::default(),
             incidents_open: Family::default(),
             incidents_phase: Family::default(),
             incidents_opened: Family::default(),
@@ -167,6 +170,7 @@ impl Metrics {
         metrics.register_backend(registry);
         metrics.register_answers(registry);
         metrics.register_detection(registry);
+        metrics.bands.register(registry);
         metrics.register_incidents(registry);
         metrics.register_model(registry);
         metrics

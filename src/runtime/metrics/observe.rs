@@ -110,6 +110,7 @@ impl Metrics {
             let label = ByFailure { signal: signal.to_string(), kind: kind.to_owned() };
             self.query_failures.remove(&label);
         }
+        self.bands.hide(signal);
         told.0.remove(signal);
     }
 
@@ -261,6 +262,7 @@ mod tests {
             }
             metrics.judged(&signal, now, now);
             metrics.tell(&signal, Tally::default(), &mut told);
+            metrics.bands.show_one(&signal);
         }
         let before = registry.encode();
         // Each family that the reference lists with this label was begun above.
