@@ -181,7 +181,8 @@ fn refusal(request: &RebaseRequest, because: NotRebased) -> Problem {
             Problem::new(Kind::UnknownSeries, detail)
         }
         NotRebased::Lost => {
-            let detail = format!("{series} is lost, so there is nothing to begin from: wait until it has samples");
+            let detail =
+                format!("{series} is lost, so there is nothing to begin from: wait until it has samples");
             Problem::new(Kind::SeriesAtRest, detail)
         }
         NotRebased::Warming { points, needed } => {

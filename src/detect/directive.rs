@@ -112,7 +112,8 @@ impl Pending {
 
     /// The series with a rebase up to a time.
     pub(super) fn due(&self, through_ms: i64) -> Vec<Fingerprint> {
-        let is_due = |of_series: &[(i64, i64)]| of_series.first().is_some_and(|(_, at_ms)| *at_ms <= through_ms);
+        let is_due =
+            |of_series: &[(i64, i64)]| of_series.first().is_some_and(|(_, at_ms)| *at_ms <= through_ms);
         self.rebases.iter().filter(|(_, of_series)| is_due(of_series)).map(|(series, _)| *series).collect()
     }
 }

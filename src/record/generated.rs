@@ -12,9 +12,7 @@ use proptest::sample::select;
 
 use crate::detect::{Anomaly, Kind, Restart, Side};
 use crate::diagnose::{Author, Because, Cause, Citation, Contribution, Diagnosis, EvidenceId, Hypothesis};
-use crate::engine::{
-    CapturedSeries, ConfigChange, Event, Failure, NotJudged, SeriesRebased, SystemEvent,
-};
+use crate::engine::{CapturedSeries, ConfigChange, Event, Failure, NotJudged, SeriesRebased, SystemEvent};
 use crate::id::{Fingerprint, IncidentId};
 use crate::incident::{
     Assessment, Ended, Event as IncidentEvent, Member, MemberState, Outage, Requester, Resolution, Severity,

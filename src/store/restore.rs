@@ -9,8 +9,8 @@ use super::events::read_incident;
 use super::incidents::IncidentRow;
 use super::row::{IncidentColumns, incident_of};
 use super::{Store, StoreError, sql};
-use crate::diagnose::PastIncident;
 use crate::detect::Directive;
+use crate::diagnose::PastIncident;
 use crate::engine::{DIRECTIVES_MAX, Event, Restored, SystemEvent};
 use crate::id::IncidentId;
 use crate::incident::{Incident, Phase};
@@ -129,6 +129,32 @@ mod tests {
         assert_eq!(restored.past, [past]);
         let judged = BTreeMap::from([(SignalName::new("error_rate"), Timestamp::from_millis(77))]);
         assert_eq!(restored.judged_through, judged);
+    }
+
+    #[tokio::test]
+    async fn what_detection_was_told_comes_back_in_its_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(&dir).await;
+        let told = |nth: i64| {
+            let at = Timestamp::from_millis(nth * 1000);
+            let labels = crate::series::Labels::new([("service", "shop")]);
+            let key = crate::series::SeriesKey::new(SignalName::new("cpu"), Service::new("shop"), labels);
+            let (by, comment) = ("ada".to_owned(), "moved".to_owned());
+            let key = std::sync::Arc::new(key);
+            let rebased =
+                crate::engine::SeriesRebased { key, since: at, at, from: 1.0, to: 2.0, by, comment };
+            let directive = rebased.directive();
+            let event = Event::System(SystemEvent::SeriesRebased(rebased));
+            let stream = crate::engine::Stream::System;
+            (crate::engine::Happening { stream, at, event }, directive)
+        };
+        let (happenings, directives): (Vec<_>, Vec<_>) = [5, 3, 9].map(told).into_iter().unzip();
+        for happening in happenings {
+            let happenings = vec![happening];
+            store.commit(&crate::store::Commit { happenings, ..Default::default() }).await.unwrap();
+        }
+        drop(store);
+        assert_eq!(open(&dir).await.restore(10).await.unwrap().directives, directives);
     }
 
     #[tokio::test]

@@ -122,5 +122,8 @@ fn a_rebase_is_done_by_the_end_of_its_slot_where_no_sample_follows() {
     again.direct(&Directive::Rebase { key: trial.key.clone(), since: rebased.since, at: rebased.at });
     replay(&mut again, &trial, &samples, 45);
     again.close(&signal(), rebased.at, NEVER_MUTED);
-    assert_eq!(format!("{:?}", again.of_signal(&signal())), format!("{:?}", trial.detect.of_signal(&signal())));
+    assert_eq!(
+        format!("{:?}", again.of_signal(&signal())),
+        format!("{:?}", trial.detect.of_signal(&signal()))
+    );
 }

@@ -36,7 +36,8 @@ impl Table {
         let judged: Vec<Mark> = judged.collect();
         // Of a series that has left its level, only the samples since then are of the new one.
         let recent = judged.iter().rev().take(needed);
-        let recent = recent.take_while(|mark| anomaly.is_none_or(|open| mark.at_ms >= open.onset.as_millis()));
+        let recent =
+            recent.take_while(|mark| anomaly.is_none_or(|open| mark.at_ms >= open.onset.as_millis()));
         let since_ms = recent.last().map(|mark| mark.at_ms).ok_or(NotRebased::Unsettled)?;
         let from = self.baseline(row).mean;
         self.rebase_since(row, since_ms);

@@ -72,15 +72,17 @@ fn samples_that_were_judged_and_not_told_yet_open_nothing_after_a_rebase() {
 #[test]
 fn a_restart_decides_what_no_restart_would_have_decided_after_a_rebase() {
     // It comes back for a while, which is the odd thing by then.
-    let back = [
-        fault("shop", "error_rate", 70..76, 100.0),
-        fault("shop", "error_rate", 30..10_000, 900.0),
-    ];
+    let back = [fault("shop", "error_rate", 70..76, 100.0), fault("shop", "error_rate", 30..10_000, 900.0)];
     let mut story = Story::warm(World::shop(back.clone()));
     story.play(WARM..40);
     story.rebase(39, wanted("shop", &[]));
     story.play(40..110);
-    assert_eq!(story.told().iter().filter(|line| line.starts_with("opened")).count(), 2, "{:?}", story.told());
+    assert_eq!(
+        story.told().iter().filter(|line| line.starts_with("opened")).count(),
+        2,
+        "{:?}",
+        story.told()
+    );
     for cut in 40..110 {
         let mut first = Story::warm(World::shop(back.clone()));
         first.play(WARM..40);

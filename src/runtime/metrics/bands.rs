@@ -177,7 +177,9 @@ impl Shown {
         let shares = shares(settings.series_limit, series);
         for ((signal, _), share) in series.iter().zip(shares) {
             let has_less = self.places.get(*signal).is_some_and(|places| places.len() > share);
-            let Some(at) = closed.get(*signal).copied().or(has_less.then(Timestamp::default)) else { continue };
+            let Some(at) = closed.get(*signal).copied().or(has_less.then(Timestamp::default)) else {
+                continue;
+            };
             let places = self.places.entry((*signal).clone()).or_default();
             let mut all = Vec::new();
             judged.each_judged(signal, &mut |key, is_anomalous| {
@@ -325,7 +327,11 @@ mod tests {
         assert!(during.contains(&format!("p{hidden}")), "{during:?}");
         assert_eq!(during.iter().filter(|pod| !first.contains(pod)).count(), 1, "one for one");
         for _ in 0..10 {
-            assert_eq!(bench.close(5, &some("cpu", 20, &[])), during, "presence does not flap with the anomaly");
+            assert_eq!(
+                bench.close(5, &some("cpu", 20, &[])),
+                during,
+                "presence does not flap with the anomaly"
+            );
         }
     }
 

@@ -13,10 +13,8 @@ const PREFIX: &str = "exported_";
 /// `signal` and `service` first, then the series' own labels. One that says the same as these is left out; one whose name
 /// is taken gets `exported_` before it, as often as it takes. What Prometheus would not take in a name becomes `_`.
 pub(super) fn pairs_of(key: &SeriesKey) -> Pairs {
-    let mut pairs = vec![
-        ("signal".to_owned(), key.signal.to_string()),
-        ("service".to_owned(), key.service.to_string()),
-    ];
+    let mut pairs =
+        vec![("signal".to_owned(), key.signal.to_string()), ("service".to_owned(), key.service.to_string())];
     for (name, value) in key.labels.iter() {
         let mut name = plain(name);
         if pairs.iter().any(|(taken, own)| *taken == name && own == value) {
@@ -35,7 +33,8 @@ pub(super) fn pairs_of(key: &SeriesKey) -> Pairs {
 fn plain(name: &str) -> String {
     let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     let mut plain: String = name.chars().map(|letter| if fits(letter) { letter } else { '_' }).collect();
-    if plain.starts_with("__") || plain.starts_with(|first: char| first.is_ascii_digit()) || plain.is_empty() {
+    if plain.starts_with("__") || plain.starts_with(|first: char| first.is_ascii_digit()) || plain.is_empty()
+    {
         plain.insert_str(0, PREFIX);
     }
     plain

@@ -38,7 +38,12 @@ impl Places {
     }
 
     /// Takes note of a series that is judged; gives it back where it may get a place.
-    pub(super) fn note(&mut self, key: &Arc<SeriesKey>, is_anomalous: bool, share: usize) -> Option<Candidate> {
+    pub(super) fn note(
+        &mut self,
+        key: &Arc<SeriesKey>,
+        is_anomalous: bool,
+        share: usize,
+    ) -> Option<Candidate> {
         self.judged += 1;
         if let Some(place) = self.taken.get_mut(&key.hash) {
             place.is_anomalous = is_anomalous;
