@@ -183,7 +183,7 @@ impl Shown {
             let places = self.places.entry((*signal).clone()).or_default();
             let mut all = Vec::new();
             judged.each_judged(signal, &mut |key, is_anomalous| {
-                if let Some(candidate) = places.note(key, is_anomalous, share) {
+                if let Some(candidate) = places.note((key, is_anomalous), share) {
                     all.push(candidate);
                 }
             });

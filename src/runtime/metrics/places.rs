@@ -40,8 +40,7 @@ impl Places {
     /// Takes note of a series that is judged; gives it back where it may get a place.
     pub(super) fn note(
         &mut self,
-        key: &Arc<SeriesKey>,
-        is_anomalous: bool,
+        (key, is_anomalous): (&Arc<SeriesKey>, bool),
         share: usize,
     ) -> Option<Candidate> {
         self.judged += 1;
@@ -50,9 +49,8 @@ impl Places {
             self.seen.insert(key.hash);
             return None;
         }
-        // Where every place is taken and keeps its series, only an anomaly can change that.
-        (is_anomalous || self.taken.len() < share || self.seen.len() < self.taken.len())
-            .then(|| (Arc::clone(key), is_anomalous))
+        // Where every place is taken, only an anomaly can change that; one that gets free is given out at the next slot.
+        (is_anomalous || self.taken.len() < share).then(|| (Arc::clone(key), is_anomalous))
     }
 
     /// Gives the places out anew after all series were noted; says how many series have none.
@@ -63,12 +61,12 @@ impl Places {
             place.last_anomalous = place.last_anomalous.max(Some(at));
         }
         while self.taken.len() > share {
-            self.free_one(true);
+            self.free(|_| true);
         }
         // Anomalous ones first, each kind in the order of the hashes.
         candidates.sort_by_key(|(key, is_anomalous)| (!is_anomalous, key.hash));
         for (key, is_anomalous) in candidates {
-            if self.taken.len() >= share && !(is_anomalous && self.free_one(false)) {
+            if self.taken.len() >= share && !(is_anomalous && self.free(|place| !place.is_anomalous)) {
                 break;
             }
             let last_anomalous = is_anomalous.then_some(at);
@@ -83,10 +81,10 @@ impl Places {
         self.taken.values().map(|place| (&*place.key, &place.labels))
     }
 
-    /// Frees the place of the series whose last anomaly is longest ago; of one that is anomalous now only where it must.
-    fn free_one(&mut self, must: bool) -> bool {
-        let free = self.taken.iter().filter(|(_, place)| must || !place.is_anomalous);
-        let longest = free.min_by_key(|(hash, place)| (place.is_anomalous, place.last_anomalous, **hash));
+    /// Frees the place of the series whose last anomaly is longest ago among some; says whether there was one.
+    fn free(&mut self, among: impl Fn(&Place) -> bool) -> bool {
+        let among = self.taken.iter().filter(|(_, place)| among(place));
+        let longest = among.min_by_key(|(hash, place)| (place.is_anomalous, place.last_anomalous, **hash));
         let hash = longest.map(|(hash, _)| *hash);
         hash.is_some_and(|hash| self.taken.remove(&hash).is_some())
     }
