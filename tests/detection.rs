@@ -28,6 +28,7 @@ mod detection {
     mod opening;
     mod properties;
     mod rates;
+    mod rebase;
     mod seasons;
     mod spikes;
     mod symmetries;

@@ -31,6 +31,7 @@ mod it {
     pub(crate) mod outage;
     pub(crate) mod prometheus;
     pub(crate) mod proxy;
+    pub(crate) mod rebase;
     pub(crate) mod reload;
     pub(crate) mod stop;
     pub(crate) mod support;

@@ -142,7 +142,7 @@ async fn analyze(
             );
             Err(Problem::new(Kind::IncidentAtRest, detail))
         }
-        Reply::UnknownIncident => Err(unknown(id)),
+        Reply::UnknownIncident | Reply::Rebase(_) => Err(unknown(id)),
     }
 }
 

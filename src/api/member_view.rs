@@ -108,7 +108,7 @@ pub(super) struct EndedView {
     /// The last sample that was outside, or the last before the end.
     #[schema(format = DateTime)]
     at: String,
-    /// How: `recovered`, `returned`, `level_adopted`, `baseline_restarted`, `not_in_history`, `forgotten` or `unwatched`.
+    /// How: `recovered`, `returned`, `level_adopted`, `baseline_restarted`, `rebased`, `not_in_history`, `forgotten` or `unwatched`.
     because: &'static str,
     /// The new level, where it became the baseline.
     #[schema(required = true)]
@@ -178,7 +178,8 @@ impl EndedView {
                 (Some(AdoptedView { since_at: since.to_string(), from: *from, to: *to }), None)
             }
             Ended::Restarted(Restart::Gap { lasted }) => (None, Some(lasted.as_secs_f64())),
-            Ended::Recovered
+            Ended::Restarted(Restart::Rebased { .. })
+            | Ended::Recovered
             | Ended::Returned
             | Ended::NotInHistory
             | Ended::Forgotten

@@ -33,6 +33,7 @@ mod probes;
 mod problem;
 mod router;
 mod scope;
+mod series;
 mod serve;
 mod settings;
 mod signal_view;

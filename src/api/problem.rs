@@ -33,6 +33,9 @@ pub(super) enum Kind {
     UnknownIncident,
     UnknownDiagnosis,
     UnknownSignal,
+    UnknownSeries,
+    AmbiguousSeries,
+    SeriesAtRest,
     MethodNotAllowed,
     CrossSite,
     IncidentAtRest,
@@ -70,6 +73,11 @@ impl Kind {
                 ("unknown-diagnosis", "There is no such diagnosis", StatusCode::NOT_FOUND)
             }
             Self::UnknownSignal => ("unknown-signal", "There is no such signal", StatusCode::NOT_FOUND),
+            Self::UnknownSeries => ("unknown-series", "There is no such series", StatusCode::NOT_FOUND),
+            Self::AmbiguousSeries => ("ambiguous-series", "Several series are meant", StatusCode::CONFLICT),
+            Self::SeriesAtRest => {
+                ("series-at-rest", "The series has no baseline to begin anew", StatusCode::CONFLICT)
+            }
             Self::MethodNotAllowed => {
                 ("method-not-allowed", "This path has other methods", StatusCode::METHOD_NOT_ALLOWED)
             }

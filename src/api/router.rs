@@ -21,12 +21,13 @@ use super::probes::{EncodeMetrics, Probes};
 use super::signals::Signals;
 use super::status::Agent;
 use super::{
-    CurrentConfig, Settings, diagnosis, docs, events, incidents, index, lifecycle, probes, signals, status,
+    CurrentConfig, Settings, diagnosis, docs, events, incidents, index, lifecycle, probes, series, signals,
+    status,
 };
 use crate::runtime::{Handle, Reloads};
 use crate::store::Store;
 
-/// The largest body that is read. No request needs one yet.
+/// The largest body that is read.
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// What the API shows and speaks to.
@@ -69,7 +70,7 @@ pub fn router(parts: Parts, settings: &Settings, entrance: &Entrance) -> Router 
         .merge(lifecycle::routes().with_state(Lifecycle { reloads }))
         .merge(incidents::routes().merge(events::routes()).with_state(incidents))
         .merge(diagnosis::routes().with_state(Diagnoses { store, pipeline: pipeline.clone(), links }))
-        .merge(signals::routes().with_state(Signals { config, pipeline }))
+        .merge(signals::routes().merge(series::routes()).with_state(Signals { config, pipeline }))
         .merge(status::routes().with_state(agent))
         .merge(docs)
         .method_not_allowed_fallback(other_method);

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::member_view::SeriesNameView;
 use super::vocabulary;
-use crate::detect::{self, Baseline, Missing, SeriesView, Sides, SignalPlan, Tally, judge};
+use crate::detect::{self, Missing, SeriesView, Sides, SignalPlan, Tally};
 use crate::runtime::SignalStatus;
 use crate::series::SignalName;
 
@@ -239,10 +239,8 @@ impl SeriesState {
 }
 
 impl SeriesStateView {
-    pub(super) fn new(view: &SeriesView, settings: &detect::Settings) -> Self {
+    pub(super) fn new(view: &SeriesView) -> Self {
         let finite = |number: f64| Some(number).filter(|number| number.is_finite());
-        let baseline = view.expected.zip(view.scale).map(|(mean, scale)| Baseline { mean, scale });
-        let band = baseline.map(|baseline| judge(baseline.mean, baseline, settings));
         Self {
             series: view.key.as_ref().into(),
             state: SeriesState::of(view).as_str(),
@@ -250,9 +248,9 @@ impl SeriesStateView {
             at: view.recent.last().map(|(at, _)| at.to_string()),
             value: finite(view.value),
             score: view.signed_scores.last().and_then(|score| finite(score.abs())),
-            expected: band.and_then(|band| finite(band.expected)),
-            lower: band.and_then(|band| finite(band.lower)),
-            upper: band.and_then(|band| finite(band.upper)),
+            expected: view.expected.and_then(finite),
+            lower: view.band.and_then(|(lower, _)| finite(lower)),
+            upper: view.band.and_then(|(_, upper)| finite(upper)),
             anomalous_since_at: view.anomaly.map(|anomaly| anomaly.onset.to_string()),
         }
     }

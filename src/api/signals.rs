@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::CurrentConfig;
-use super::in_force::in_force;
+use super::in_force::{InForce, in_force};
 use super::parameters::{NoParameters, Parameters, path_text};
 use super::patience::within_patience;
 use super::problem::{Kind, Problem, ProblemDocument};
@@ -74,6 +74,16 @@ impl SeriesQuery {
     }
 }
 
+/// The signal of that name; the refusal tells which there are.
+pub(super) fn named<'a>(config: &'a InForce, name: &str) -> Result<&'a SignalInfo, Problem> {
+    config.signals.iter().find(|info| info.name.as_str() == name).ok_or_else(|| {
+        let names: Vec<&str> = config.signals.iter().map(|info| info.name.as_str()).collect();
+        let shown: String = name.chars().take(80).collect();
+        let detail = format!("no signal is called {shown:?}; there are: {}", names.join(", "));
+        Problem::new(Kind::UnknownSignal, detail)
+    })
+}
+
 /// Lists the signals, each with its settings and its number of series.
 #[utoipa::path(
     get, path = "/api/v1/signals", tag = "signals", operation_id = "listSignals",
@@ -115,12 +125,7 @@ async fn get_signal(
     let name = path_text(name)?;
     let query = SeriesQuery::read(parameters)?;
     let config = in_force(&state.config);
-    let Some(info) = config.signals.iter().find(|info| info.name.as_str() == name) else {
-        let names: Vec<&str> = config.signals.iter().map(|info| info.name.as_str()).collect();
-        let shown: String = name.chars().take(80).collect();
-        let detail = format!("no signal is called {shown:?}; there are: {}", names.join(", "));
-        return Err(Problem::new(Kind::UnknownSignal, detail));
-    };
+    let info = named(&config, &name)?;
     let mut series = within_patience(state.pipeline.series_of(info.name.clone())).await?;
     series.retain(|view| {
         query.service.as_deref().is_none_or(|service| view.key.service.as_str() == service)
@@ -132,10 +137,6 @@ async fn get_signal(
     Ok(Json(SignalDetailView {
         signal: SignalView::new(info, own),
         left_out: series.len().saturating_sub(query.limit),
-        series: series
-            .iter()
-            .take(query.limit)
-            .map(|view| SeriesStateView::new(view, &info.plan.settings))
-            .collect(),
+        series: series.iter().take(query.limit).map(|view| SeriesStateView::new(view)).collect(),
     }))
 }

@@ -175,7 +175,22 @@ pub(super) fn runtime(root: &mut Section<'_>) -> Option<runtime::Settings> {
     let first_look = section.duration("first_look", ZERO..=DAY);
     let queue_limit = section.count("queue_limit", 1..=65_536);
     section.finish();
-    Some(runtime::Settings { history: history?, first_look: first_look?, queue_limit: queue_limit? })
+    let bands = bands(root);
+    Some(runtime::Settings {
+        history: history?,
+        first_look: first_look?,
+        queue_limit: queue_limit?,
+        bands: bands?,
+    })
+}
+
+/// Reads `[bands]`.
+fn bands(root: &mut Section<'_>) -> Option<runtime::BandSettings> {
+    let mut section = root.section("bands");
+    let export = section.switch("export");
+    let series_limit = section.count("series_limit", 1..=10_000);
+    section.finish();
+    Some(runtime::BandSettings { export: export?, series_limit: series_limit? })
 }
 
 /// Takes an address without what could be a secret in it, and without a slash at its end. Never quotes it.

@@ -74,6 +74,13 @@ pub enum Restart {
         /// How long it was gone.
         lasted: Duration,
     },
+    /// Somebody said that what it does is normal.
+    Rebased {
+        /// The mean before.
+        from: f64,
+        /// The mean of the samples that it begins from.
+        to: f64,
+    },
 }
 
 /// An anomaly as it stands.
@@ -120,6 +127,8 @@ pub struct SeriesView {
     pub value: f64,
     /// The expected value for the next sample; `None` while the baseline warms up.
     pub expected: Option<f64>,
+    /// The edges of the band for the next sample, likewise: the lower one and the upper one.
+    pub band: Option<(f64, f64)>,
     /// The scale of the baseline, likewise.
     pub scale: Option<f64>,
     /// The last samples, oldest first.

@@ -3,9 +3,11 @@
 //! The formulas stand in `docs/detectors.md`. State is a pure function of the samples fed in: no clock, no randomness.
 #![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm, clippy::indexing_slicing))]
 
+mod bands;
 mod choice;
 mod classic;
 pub mod detectors;
+mod directive;
 mod finding;
 mod gaps;
 mod index;
@@ -21,8 +23,10 @@ mod stage;
 mod table;
 mod zone;
 
+pub use self::bands::Band;
 pub use self::choice::{Choice, DETECTORS, UnknownDetector};
 pub use self::classic::{Baseline, Noise, Verdict, baseline_of, judge};
+pub use self::directive::{Directive, NotRebased, Rebased};
 pub use self::finding::{Anomaly, Finding, Restart, SeriesView, Side, What};
 pub use self::gaps::Gaps;
 pub use self::opinion::{Opinion, SCORE_MAX};

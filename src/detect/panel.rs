@@ -11,6 +11,7 @@ use super::detectors::Tail;
 use super::finding::Side;
 use super::opinion::SCORE_MAX;
 use super::settings::{Detector, Settings};
+use crate::time::Timestamp;
 
 /// What the panel holds of a sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,7 +31,7 @@ impl Panel {
     pub(super) fn new(settings: &Settings, step: Duration) -> Self {
         match settings.detector {
             Detector::Classic => Self::Classic(Window::new(settings.baseline_points)),
-            Detector::Tail => Self::Tail(Tail::new(step)),
+            Detector::Tail => Self::Tail(Tail::new(settings, step)),
         }
     }
 
@@ -58,7 +59,13 @@ impl Panel {
 
     /// Judges a sample; `None` while the row warms up, and then the sample is learnt at once. `cut` is the probability
     /// at which a score of 1 stands, where the detector knows any.
-    pub(super) fn judge(&mut self, row: usize, value: f64, cut: f64, settings: &Settings) -> Option<Judged> {
+    pub(super) fn judge(
+        &mut self,
+        row: usize,
+        (at, value): (Timestamp, f64),
+        cut: f64,
+        settings: &Settings,
+    ) -> Option<Judged> {
         match self {
             Self::Classic(window) => {
                 if !window.is_full(row) {
@@ -69,7 +76,7 @@ impl Panel {
                 Some(Judged { verdict: judge(value, baseline, settings), baseline })
             }
             Self::Tail(tail) => {
-                let Some(opinion) = tail.judge(row, value, cut, settings) else {
+                let Some(opinion) = tail.judge(row, (at, value), cut, settings) else {
                     tail.learn(row);
                     return None;
                 };
@@ -111,6 +118,29 @@ impl Panel {
         match self {
             Self::Classic(window) => window.rebase(row, values),
             Self::Tail(tail) => tail.rebase(row, values),
+        }
+    }
+
+    /// How many samples the level of a row has, of how many that make it whole.
+    pub(super) fn held(&self, row: usize) -> (usize, usize) {
+        match self {
+            Self::Classic(window) => ((window.accepted_count[row] as usize).min(window.width), window.width),
+            Self::Tail(tail) => tail.held(row),
+        }
+    }
+
+    /// The band for the next sample: what is expected and its two edges; `None` while the row warms up.
+    pub(super) fn band(&self, row: usize, settings: &Settings) -> Option<(f64, f64, f64)> {
+        let baseline = self.baseline(row, settings)?;
+        match self {
+            Self::Classic(_) => {
+                let edges = judge(baseline.mean, baseline, settings);
+                Some((edges.expected, edges.lower, edges.upper))
+            }
+            Self::Tail(tail) => {
+                let half = tail.half_width(row, settings)?;
+                Some((baseline.mean, baseline.mean - half, baseline.mean + half))
+            }
         }
     }
 

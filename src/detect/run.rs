@@ -95,6 +95,11 @@ pub(super) enum Step {
 }
 
 impl Run {
+    /// A series that begins anew: nothing up to here is evidence for an anomaly.
+    pub(super) fn settled(through_ms: i64) -> Self {
+        Self { settled_through_ms: Some(through_ms), ..Self::default() }
+    }
+
     /// Takes a judged sample. `marks` are the last samples with this one at the end, oldest first.
     pub(super) fn step(
         &mut self,

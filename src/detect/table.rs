@@ -7,10 +7,14 @@
     reason = "a numeric kernel: every index is a row below `rows_used`, times a stride"
 )]
 
+mod bands;
+mod rebase;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::classic::Verdict;
+use super::directive::Pending;
 use super::finding::{Anomaly, Finding, Restart, SeriesView, Side, What};
 use super::gaps::Gaps;
 use super::index::{Index, Standing, Sums};
@@ -67,6 +71,8 @@ pub(super) struct Table {
     excused_ms: i64,
     pub(super) seen: Seen,
     pub(super) gaps: Gaps,
+    /// What was told about samples that have not come yet.
+    pub(super) directives: Pending,
     scratch: Vec<Mark>,
 }
 
@@ -95,6 +101,7 @@ impl Table {
             excused_ms: i64::MIN,
             seen: Seen::default(),
             gaps: Gaps::default(),
+            directives: Pending::default(),
             scratch: Vec::new(),
         }
     }
@@ -113,13 +120,18 @@ impl Table {
             counts.untracked += 1;
             return;
         };
+        let is_told = !self.directives.is_empty();
+        let normal_through_ms = self.directives.normal_through_ms(samples.key.hash);
         for (at_ms, value) in samples.times_ms.iter().zip(samples.values) {
             if *at_ms <= self.last_ms[row] {
                 // A step once judged is final: the same range asked twice changes nothing.
                 counts.repeated += 1;
                 continue;
             }
-            let acts = *at_ms > muted_until.as_millis();
+            if is_told {
+                self.obey_before(row, *at_ms);
+            }
+            let acts = *at_ms > muted_until.as_millis().max(normal_through_ms);
             self.judge_one(row, *at_ms, *value, counts, &mut |finding| {
                 if acts {
                     out.push(finding);
@@ -153,7 +165,7 @@ impl Table {
         }
         counts.judged += 1;
 
-        let Some(judged) = self.panel.judge(row, value, self.cut, &self.plan.settings) else {
+        let Some(judged) = self.panel.judge(row, (at, value), self.cut, &self.plan.settings) else {
             self.remember(row, Mark { at_ms, value, signed_score: f64::NAN });
             return;
         };
@@ -254,6 +266,7 @@ impl Table {
 
     /// Ends a slot: what is lost as of `through`, and the anomalies that go on.
     pub(super) fn close(&mut self, through: Timestamp, counts: &mut Counts, out: &mut Vec<Finding>) {
+        self.obey(through);
         // The samples of a daily series are a day apart.
         let forget_after = FORGET_AFTER.max(self.baseline_span());
         // In answers that are always partial too: else the rows of what is long gone would fill the table.
@@ -416,6 +429,7 @@ impl Table {
                 .map(Timestamp::from_millis),
             value: recent.last().map_or(f64::NAN, |mark| mark.value),
             expected: baseline.map(|b| b.mean),
+            band: self.panel.band(row, &self.plan.settings).map(|(_, lower, upper)| (lower, upper)),
             scale: baseline.map(|b| b.scale),
             recent: recent.iter().map(|mark| (Timestamp::from_millis(mark.at_ms), mark.value)).collect(),
             signed_scores: recent.iter().map(|mark| mark.signed_score).collect(),

@@ -1,10 +1,13 @@
 //! Everything that is written down: the sum of each stage's events.
 
+use std::sync::Arc;
+
 use super::input::Failure;
+use crate::detect::Directive;
 use crate::diagnose::Diagnosis;
 use crate::id::IncidentId;
 use crate::incident;
-use crate::series::SignalName;
+use crate::series::{SeriesKey, SignalName};
 use crate::time::Timestamp;
 
 /// The log that an event belongs to.
@@ -70,6 +73,8 @@ pub enum SystemEvent {
         /// Why.
         restart: crate::detect::Restart,
     },
+    /// Somebody let the baseline of a series begin anew.
+    SeriesRebased(SeriesRebased),
     /// Most series of a signal stopped at once. Releases up to 0.1 wrote it; it is an incident about the source now.
     SourceDegraded {
         /// The signal.
@@ -117,6 +122,32 @@ pub enum SystemEvent {
         /// Why.
         because: NotJudged,
     },
+}
+
+/// A baseline that began anew since somebody wanted that.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SeriesRebased {
+    /// Which series.
+    pub key: Arc<SeriesKey>,
+    /// The first sample of the new baseline.
+    pub since: Timestamp,
+    /// The last sample that there was: what comes later is judged by the new baseline.
+    pub at: Timestamp,
+    /// The expected value before.
+    pub from: f64,
+    /// The mean of the samples from `since` on.
+    pub to: f64,
+    /// Who wanted it.
+    pub by: String,
+    /// Why, in their words.
+    pub comment: String,
+}
+
+impl SeriesRebased {
+    /// What detection is told again where it reads this history anew.
+    pub fn directive(&self) -> Directive {
+        Directive::Rebase { key: Arc::clone(&self.key), since: self.since, at: self.at }
+    }
 }
 
 /// What differs between two configs, without any value.

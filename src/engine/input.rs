@@ -1,13 +1,15 @@
 //! What goes into the engine and what comes out.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::event::{Event, Happening, Stream};
+use super::event::{Event, Happening, SeriesRebased, Stream};
 use super::reconfigure::Reconfiguration;
+use crate::detect::{Directive, NotRebased};
 use crate::diagnose::{Because, Bundle, Citation, Hypothesis, PastIncident};
 use crate::id::IncidentId;
 use crate::incident::Incident;
-use crate::series::{Batch, SignalName};
+use crate::series::{Batch, Labels, SeriesKey, Service, SignalName};
 use crate::time::Timestamp;
 
 /// One thing that the engine is told.
@@ -114,6 +116,23 @@ pub enum Command {
         /// Which.
         incident: IncidentId,
     },
+    /// The baseline of a series is to begin anew.
+    Rebase(Rebase),
+}
+
+/// Which baseline is to begin anew, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rebase {
+    /// The signal of the series.
+    pub signal: SignalName,
+    /// Its service.
+    pub service: Service,
+    /// Labels that it has, where signal and service do not tell it from others.
+    pub labels: Labels,
+    /// Who wants it.
+    pub by: String,
+    /// Why, in their words.
+    pub comment: String,
 }
 
 /// What follows from an input.
@@ -146,7 +165,7 @@ impl Effect {
 }
 
 /// The answer to a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
     /// A diagnosis will come, or has come, under this revision.
     Analyzing {
@@ -155,7 +174,34 @@ pub enum Reply {
     },
     /// No such incident is open or recent.
     UnknownIncident,
+    /// What became of a baseline that was to begin anew.
+    Rebase(Rebasing),
 }
+
+/// What became of a baseline that was to begin anew.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Rebasing {
+    /// It begins anew.
+    Done {
+        /// Which series, as it was written down.
+        event: Box<SeriesRebased>,
+        /// How many samples make the baseline so far.
+        points: usize,
+        /// How many it takes until the series is judged again.
+        needed: usize,
+        /// When the anomaly that ended by it began.
+        ended: Option<Timestamp>,
+    },
+    /// It stays as it is.
+    Refused(NotRebased),
+    /// Several series are meant, at least these.
+    Ambiguous(Vec<Arc<SeriesKey>>),
+    /// The signal's history is still being read.
+    HistoryUnread,
+}
+
+/// So many directives are remembered; of more, the newest.
+pub const DIRECTIVES_MAX: usize = 10_000;
 
 /// What the store remembers for the engine.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -166,4 +212,6 @@ pub struct Restored {
     pub past: Vec<PastIncident>,
     /// The last step that was judged, by signal.
     pub judged_through: BTreeMap<SignalName, Timestamp>,
+    /// What detection was told, the oldest first; at most [`DIRECTIVES_MAX`].
+    pub directives: Vec<Directive>,
 }

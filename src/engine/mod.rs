@@ -5,6 +5,7 @@ mod diagnosing;
 mod event;
 mod holes;
 mod input;
+mod rebasing;
 mod reconfigure;
 mod settings;
 mod slots;
@@ -15,8 +16,12 @@ mod step;
 mod tests;
 mod troubles;
 
-pub use self::event::{CapturedSeries, ConfigChange, Event, Happening, NotJudged, Stream, SystemEvent};
-pub use self::input::{Answer, Command, Coverage, Effect, Failure, Input, Reply, Restored};
+pub use self::event::{
+    CapturedSeries, ConfigChange, Event, Happening, NotJudged, SeriesRebased, Stream, SystemEvent,
+};
+pub use self::input::{
+    Answer, Command, Coverage, DIRECTIVES_MAX, Effect, Failure, Input, Rebase, Rebasing, Reply, Restored,
+};
 pub use self::reconfigure::Reconfiguration;
 pub use self::settings::Settings;
 pub use self::standing::{SourceStanding, Unanswered};

@@ -45,6 +45,7 @@ impl Engine {
         self.unwatch(now, &before, &unwatched, effects);
 
         let fresh = self.detect.reconfigure(self.settings.signals.iter().cloned(), &asks_anew);
+        self.direct_again(&fresh);
         for signal in &fresh {
             // As at a first start the past only teaches; and a step that was judged stays judged.
             let first = now.minus(first_look);

@@ -1,6 +1,7 @@
 //! One step: an input goes in, effects come out.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -12,7 +13,7 @@ use super::settings::Settings;
 use super::slots::{Slot, Waiting};
 use super::source::Served;
 use super::standing::{Polls, SourceStanding, Unanswered};
-use crate::detect::{Closed, Detect, Finding, SeriesView, Tally, Verdict, What};
+use crate::detect::{Band, Closed, Detect, Directive, Finding, SeriesView, Tally, Verdict, What};
 use crate::diagnose::{Cause, PastIncident};
 use crate::id::IncidentId;
 use crate::incident::{self, Incident, Phase, Requester, Subject};
@@ -56,13 +57,16 @@ pub struct Engine {
     pub(super) holes: Holes,
     pub(super) waiting: Waiting,
     pub(super) polls: Polls,
+    /// What detection was told, the oldest first: it is told again where history is read anew.
+    pub(super) directives: VecDeque<Directive>,
 }
 
 impl Engine {
     /// Starts from what the store remembers. Of a signal that was never judged, samples up to `first_muted_until` only
     /// teach.
     pub fn new(settings: Settings, restored: Restored, first_muted_until: Timestamp) -> Self {
-        let detect = Detect::new(settings.signals.iter().cloned());
+        let mut detect = Detect::new(settings.signals.iter().cloned());
+        restored.directives.iter().for_each(|directive| detect.direct(directive));
         let awaited = settings.signals.iter().map(|(signal, _)| signal.clone()).collect();
         // A question that was out when the agent stopped is lost: it is asked again. So is a diagnosis that was due.
         let is_due = |incident: &&Incident| {
@@ -95,6 +99,7 @@ impl Engine {
             holes: Holes::default(),
             waiting: Waiting::default(),
             polls: Polls::default(),
+            directives: restored.directives.into(),
         };
         for incident in restored.open {
             engine.hold(incident);
@@ -131,6 +136,7 @@ impl Engine {
                 self.tick(now, &mut effects);
             }
             Input::Command(Command::Analyze { incident }) => self.analyze(now, incident, &mut effects),
+            Input::Command(Command::Rebase(wanted)) => self.rebase(now, wanted, &mut effects),
             Input::Reconfigured(to) => self.reconfigure(now, *to, &mut effects),
             Input::ReloadFailed { config_hash, because } => {
                 let failed = Event::System(SystemEvent::ReloadFailed { config_hash, because });
@@ -166,6 +172,16 @@ impl Engine {
     /// What was said of a series' last sample; `None` where it was not judged.
     pub fn verdict_of(&self, key: &SeriesKey) -> Option<Verdict> {
         self.detect.verdict_of(key)
+    }
+
+    /// Shows every series of a signal that is judged, and whether it is anomalous.
+    pub fn each_judged(&self, signal: &SignalName, show: &mut dyn FnMut(&Arc<SeriesKey>, bool)) {
+        self.detect.each_judged(signal, show);
+    }
+
+    /// The band of a series; `None` where it is lost, warms up or is not known.
+    pub fn band(&self, key: &SeriesKey) -> Option<Band> {
+        self.detect.band(key)
     }
 
     /// The last step of a signal that was judged.

@@ -122,6 +122,7 @@ impl Ended {
             Self::Returned => "returned",
             Self::Restarted(Restart::Adopted { .. }) => "level_adopted",
             Self::Restarted(Restart::Gap { .. }) => "baseline_restarted",
+            Self::Restarted(Restart::Rebased { .. }) => "rebased",
             Self::NotInHistory => "not_in_history",
             Self::Forgotten => "forgotten",
             Self::Unwatched => "unwatched",

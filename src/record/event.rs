@@ -38,7 +38,7 @@ pub const DIAGNOSED: &str = "incident.diagnosed";
 pub const CAPTURED: &str = "incident.captured";
 
 /// Every kind with the version that this release writes.
-pub const KINDS: [(&str, u32); 20] = [
+pub const KINDS: [(&str, u32); 21] = [
     (incident::OPENED, 1),
     (incident::SOURCE_OPENED, 1),
     (incident::OUTAGE_JOINED, 1),
@@ -59,6 +59,7 @@ pub const KINDS: [(&str, u32); 20] = [
     (system::SIGNAL_UNANSWERED, 1),
     (system::SIGNAL_ANSWERED, 1),
     (system::STEPS_NOT_JUDGED, 1),
+    (system::SERIES_REBASED, 1),
 ];
 
 /// Writes an event. The same event gives the same bytes.

@@ -12,7 +12,7 @@ use proptest::sample::select;
 
 use crate::detect::{Anomaly, Kind, Restart, Side};
 use crate::diagnose::{Author, Because, Cause, Citation, Contribution, Diagnosis, EvidenceId, Hypothesis};
-use crate::engine::{CapturedSeries, ConfigChange, Event, Failure, NotJudged, SystemEvent};
+use crate::engine::{CapturedSeries, ConfigChange, Event, Failure, NotJudged, SeriesRebased, SystemEvent};
 use crate::id::{Fingerprint, IncidentId};
 use crate::incident::{
     Assessment, Ended, Event as IncidentEvent, Member, MemberState, Outage, Requester, Resolution, Severity,
@@ -97,7 +97,8 @@ fn restart() -> impl Strategy<Value = Restart> {
     let adopted =
         (time(), number(), number()).prop_map(|(since, from, to)| Restart::Adopted { since, from, to });
     let gap = any::<u64>().prop_map(|ms| Restart::Gap { lasted: Duration::from_millis(ms) });
-    prop_oneof![adopted, gap]
+    let rebased = (number(), number()).prop_map(|(from, to)| Restart::Rebased { from, to });
+    prop_oneof![adopted, gap, rebased]
 }
 
 fn ended() -> impl Strategy<Value = Ended> {
@@ -111,14 +112,17 @@ fn ended() -> impl Strategy<Value = Ended> {
     prop_oneof![plain, restart().prop_map(Ended::Restarted)]
 }
 
-fn member() -> impl Strategy<Value = Member> {
+fn series_key() -> impl Strategy<Value = Arc<SeriesKey>> {
     let labels = vec((text(), text()), 0..4).prop_map(Labels::new);
-    let key = (signal(), service(), labels)
-        .prop_map(|(signal, service, labels)| Arc::new(SeriesKey::new(signal, service, labels)));
+    (signal(), service(), labels)
+        .prop_map(|(signal, service, labels)| Arc::new(SeriesKey::new(signal, service, labels)))
+}
+
+fn member() -> impl Strategy<Value = Member> {
     let kinds = [Kind::Traffic, Kind::Errors, Kind::Latency, Kind::Cpu, Kind::Memory, Kind::Other];
     let over = (time(), ended()).prop_map(|(until, because)| MemberState::Ended { until, because });
     let state = prop_oneof![Just(MemberState::Active), over];
-    (key, select(kinds.to_vec()), trouble(), state).prop_map(|(key, kind, trouble, state)| Member {
+    (series_key(), select(kinds.to_vec()), trouble(), state).prop_map(|(key, kind, trouble, state)| Member {
         key,
         kind,
         trouble,
@@ -238,6 +242,11 @@ fn captured() -> impl Strategy<Value = CapturedSeries> {
 fn system_event() -> impl Strategy<Value = SystemEvent> {
     prop_oneof![
         (text(), text()).prop_map(|(version, config_hash)| SystemEvent::Started { version, config_hash }),
+        (series_key(), time(), time(), number(), number(), text(), text()).prop_map(
+            |(key, since, at, from, to, by, comment)| {
+                SystemEvent::SeriesRebased(SeriesRebased { key, since, at, from, to, by, comment })
+            }
+        ),
         (signal(), text(), restart()).prop_map(|(signal, series, restart)| {
             SystemEvent::BaselineRestarted { signal, series, restart }
         }),

@@ -103,11 +103,17 @@ pub(super) enum RestartWire {
         #[serde(with = "span", rename = "lasted_ms")]
         lasted: Duration,
     },
+    Rebased {
+        #[serde(with = "finite")]
+        from: f64,
+        #[serde(with = "finite")]
+        to: f64,
+    },
 }
 
 /// A series on disk is signal, sorted labels and their hash, which is checked where it is read: other events refer to
 /// the series by it.
-mod key {
+pub(super) mod key {
     use serde::de::Error;
     use serde::{Deserializer, Serializer};
 
@@ -125,13 +131,15 @@ mod key {
         hash: Fingerprint,
     }
 
-    pub(super) fn serialize<S: Serializer>(key: &SeriesKey, to: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::record) fn serialize<S: Serializer>(key: &SeriesKey, to: S) -> Result<S::Ok, S::Error> {
         let labels = key.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let SeriesKey { signal, service, hash, .. } = key.clone();
         KeyWire { signal, service, labels, hash }.serialize(to)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<SeriesKey>, D::Error> {
+    pub(in crate::record) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Arc<SeriesKey>, D::Error> {
         let KeyWire { signal, service, labels, hash } = KeyWire::deserialize(from)?;
         let key = SeriesKey::new(signal, service, Labels::new(labels));
         if key.hash == hash {

@@ -1,19 +1,22 @@
 //! The wire form of what happens to the agent itself.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::RecordError;
 use super::event::{Body, Encoded, write};
-use super::member::RestartWire;
-use super::scalar::{millis, signal};
+use super::member::{RestartWire, key};
+use super::scalar::{finite, millis, signal};
 use super::words::{FailureWire, NotJudgedWire};
 use crate::detect::Restart;
-use crate::engine::{ConfigChange, Failure, NotJudged, SystemEvent};
-use crate::series::SignalName;
+use crate::engine::{ConfigChange, Failure, NotJudged, SeriesRebased, SystemEvent};
+use crate::series::{SeriesKey, SignalName};
 use crate::time::Timestamp;
 
 pub(super) const STARTED: &str = "system.started";
 pub(super) const BASELINE_RESTARTED: &str = "system.baseline_restarted";
+pub(super) const SERIES_REBASED: &str = "system.series_rebased";
 pub(super) const SOURCE_DEGRADED: &str = "system.source_degraded";
 pub(super) const CONFIG_RELOADED: &str = "system.config_reloaded";
 pub(super) const RELOAD_FAILED: &str = "system.reload_failed";
@@ -37,6 +40,28 @@ struct BaselineRestarted {
     #[serde(with = "RestartWire")]
     restart: Restart,
 }
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "SeriesRebased", deny_unknown_fields)]
+struct SeriesRebasedWire {
+    #[serde(with = "key", rename = "series")]
+    key: Arc<SeriesKey>,
+    #[serde(with = "millis", rename = "since_ms")]
+    since: Timestamp,
+    #[serde(with = "millis", rename = "at_ms")]
+    at: Timestamp,
+    #[serde(with = "finite")]
+    from: f64,
+    #[serde(with = "finite")]
+    to: f64,
+    by: String,
+    comment: String,
+}
+
+/// What is read and written whole needs a type around the mirror.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Rebased(#[serde(with = "SeriesRebasedWire")] SeriesRebased);
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -133,6 +158,7 @@ pub(super) fn encode(event: &SystemEvent) -> Result<Encoded, RecordError> {
         SystemEvent::BaselineRestarted { signal, series, restart } => {
             write(BASELINE_RESTARTED, &BaselineRestarted { signal, series, restart })
         }
+        SystemEvent::SeriesRebased(rebased) => write(SERIES_REBASED, &Rebased(rebased)),
         SystemEvent::SourceDegraded { signal, lost, tracked } => {
             write(SOURCE_DEGRADED, &SourceDegraded { signal, lost, tracked })
         }
@@ -166,6 +192,7 @@ pub(super) fn decode(body: &Body<'_>) -> Result<SystemEvent, RecordError> {
             let SourceDegraded { signal, lost, tracked } = body.read()?;
             Ok(SystemEvent::SourceDegraded { signal, lost, tracked })
         }
+        SERIES_REBASED => Ok(SystemEvent::SeriesRebased(body.read::<Rebased>()?.0)),
         CONFIG_RELOADED => Ok(SystemEvent::ConfigReloaded(body.read::<ConfigReloaded>()?.into())),
         RELOAD_FAILED => {
             let ReloadFailed { config_hash, because } = body.read()?;

@@ -4,7 +4,7 @@ use tracing::{info, warn};
 
 use crate::detect::Restart;
 use crate::diagnose::Author;
-use crate::engine::{ConfigChange, Event, Happening, Stream, SystemEvent};
+use crate::engine::{ConfigChange, Event, Happening, SeriesRebased, Stream, SystemEvent};
 use crate::incident;
 use crate::series::SignalName;
 
@@ -72,6 +72,12 @@ fn system_line(event: &SystemEvent) {
         }
         SystemEvent::BaselineRestarted { series, restart: Restart::Gap { .. }, .. } => {
             info!(%series, "{series} starts a new baseline after a gap");
+        }
+        SystemEvent::BaselineRestarted { series, restart: Restart::Rebased { from, to }, .. } => {
+            info!(%series, from, to, "{series} starts a new baseline, as somebody wanted");
+        }
+        SystemEvent::SeriesRebased(SeriesRebased { key, by, comment, from, to, .. }) => {
+            info!(series = %key, by, from, to, comment, "{by} let {key} start a new baseline: {comment}");
         }
         SystemEvent::ConfigReloaded(ConfigChange {
             config_hash, added, removed, changed, sections, ..

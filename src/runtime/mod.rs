@@ -26,7 +26,7 @@ pub use self::reconfigure::{Change, ModelChange, Reconfigurer};
 #[cfg(test)]
 pub(crate) use self::rehearsal::{Asked, Rehearsal, rehearse};
 pub use self::reloads::{ReloadError, ReloadQueue, Reloads};
-pub use self::settings::Settings;
+pub use self::settings::{BandSettings, Settings};
 pub use self::start::{Parts, Polled, StartError, Started, start};
 pub use self::status::{
     Handle, Hold, ModelStatus, PollStatus, SignalStatus, SourceStatus, Status, Unavailable,

@@ -13,10 +13,14 @@ use super::backend::Backend;
 use super::clock::Clock;
 use super::engine_time::{EngineTime, not_ahead};
 use super::jumping::Awake;
-use super::metrics::{Metrics, Told};
+use super::metrics::{Metrics, Shown, Told};
 use super::reconfigure::Reconfigure;
+use super::settings::BandSettings;
 use super::status::{ModelStatus, PollStatus, Request, SignalStatus, Status};
-use crate::engine::{self, Command, Effect, Engine, Input, Reply, Restored, SourceStanding};
+use crate::detect::Tally;
+use crate::engine::{
+    self, Command, Effect, Engine, Event, Input, Reply, Restored, SourceStanding, SystemEvent,
+};
 use crate::incident::Incident;
 use crate::series::SignalName;
 use crate::store::{Commit, Store, StoreError};
@@ -76,6 +80,7 @@ pub(super) struct ModelNews {
 pub(super) struct Pipeline {
     pub(super) settings: engine::Settings,
     pub(super) first_look: Duration,
+    pub(super) bands: BandSettings,
     pub(super) store: Store,
     pub(super) clock: Clock,
     pub(super) time: EngineTime,
@@ -96,6 +101,9 @@ struct Working {
     model: ModelStatus,
     started_at: Timestamp,
     told: Told,
+    /// Which series have metrics of their own, and the signals whose slots closed since these were written.
+    shown: Shown,
+    closed: BTreeMap<SignalName, Timestamp>,
     /// Questions that found no place: each is answered by that at the next turn.
     refused: Vec<Input>,
 }
@@ -110,6 +118,8 @@ impl Pipeline {
             model: ModelStatus::default(),
             started_at,
             told: Told::default(),
+            shown: Shown::default(),
+            closed: BTreeMap::new(),
             refused: Vec::new(),
         };
         let mut waiting = Vec::with_capacity(INPUTS_PER_COMMIT);
@@ -204,6 +214,7 @@ impl Pipeline {
             self.adopt(change, working);
         }
         for effect in effects {
+            working.note(&effect);
             working.refused.extend(self.release(effect));
         }
         for (change, reply) in changes {
@@ -226,6 +237,7 @@ impl Pipeline {
     fn adopt(&mut self, change: &mut Reconfigure, working: &mut Working) {
         let input = &change.input;
         (self.settings, self.first_look) = (input.settings.clone(), input.first_look);
+        self.bands = change.bands;
         if let Some(questions) = change.questions.take() {
             self.questions = questions;
         }
@@ -297,6 +309,8 @@ impl Pipeline {
                     let now = self.engine_time();
                     working.engine = self.engine(not_ahead(restored, now), now);
                     working.polls.clear();
+                    working.shown.hide_all(&self.metrics.bands);
+                    working.closed.clear();
                     self.generation.send_modify(|generation| *generation += 1);
                     self.clock.rouse();
                     info!("the engine starts again; history is read anew");
@@ -320,6 +334,7 @@ impl Pipeline {
         let not_ready_because = failure.or_else(|| working.why_not_ready(&tallies));
         self.metrics.stands(&working.engine, &mut working.told, not_ready_because.is_none());
         self.metrics.model(&working.model);
+        self.show_bands(working, &tallies);
         let signals = tallies.into_iter().map(|(name, tally)| SignalStatus {
             judged_through: working.engine.judged_through(&name),
             is_source_degraded: working.engine.degraded().any(|degraded| *degraded == name),
@@ -336,6 +351,22 @@ impl Pipeline {
             open_incidents,
             model: working.model.clone(),
         }));
+    }
+}
+
+impl Pipeline {
+    /// Brings the metrics of single series up to the slots that closed. Of a signal that is not answered for so long that
+    /// its backend would be lost, the last figures say nothing about now.
+    fn show_bands(&self, working: &mut Working, tallies: &[(SignalName, Tally)]) {
+        for (signal, unanswered) in working.engine.unanswered() {
+            if unanswered.latest.since(unanswered.since) >= self.settings.source_lost_after {
+                working.shown.hide(&self.metrics.bands, signal);
+            }
+        }
+        let closed = std::mem::take(&mut working.closed);
+        let series: Vec<(&SignalName, usize)> =
+            tallies.iter().map(|(signal, tally)| (signal, tally.series)).collect();
+        working.shown.follow(&self.metrics.bands, self.bands, &series, &closed, &working.engine);
     }
 }
 
@@ -363,6 +394,19 @@ fn commit_of(engine: &Engine, effects: &[Effect]) -> Commit {
 }
 
 impl Working {
+    /// Takes note of what moves the bands of a signal's series.
+    fn note(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Advance { signal, through } => drop(self.closed.insert(signal.clone(), *through)),
+            Effect::Record(happening) => {
+                if let Event::System(SystemEvent::SeriesRebased(rebased)) = &happening.event {
+                    self.closed.entry(rebased.key.signal.clone()).or_insert(rebased.at);
+                }
+            }
+            Effect::Ask { .. } | Effect::Reply(_) => {}
+        }
+    }
+
     fn polled(&mut self, signal: SignalName, news: PollNews) {
         let polls = self.polls.entry(signal).or_default();
         polls.missed_total += news.missed;

@@ -10,7 +10,7 @@ use super::backend::{Backend, PulseQuery};
 use super::crew::Crew;
 use super::pipeline::{Message, Tagged};
 use super::poller::{Assignment, Orders, history_of};
-use super::settings::Settings;
+use super::settings::{BandSettings, Settings};
 use super::start::Polled;
 use super::status::{Handle, Request, Unavailable};
 use crate::engine::{self, ConfigChange, Input, Reconfiguration};
@@ -56,6 +56,8 @@ pub(super) struct Reconfigure {
     pub(super) input: Reconfiguration,
     /// The way to the model, where that changes.
     pub(super) questions: Option<Option<mpsc::Sender<Question>>>,
+    /// What is shown of single series from now on.
+    pub(super) bands: BandSettings,
 }
 
 /// The one who may change a running pipeline.
@@ -90,7 +92,8 @@ impl Reconfigurer {
             change: change.told,
         };
         let questions = self.questions(change.model);
-        if self.tell(Reconfigure { input, questions }).await.is_err() {
+        let bands = change.settings.bands;
+        if self.tell(Reconfigure { input, questions, bands }).await.is_err() {
             self.crew.follow(ended);
             return Err(Unavailable);
         }
@@ -258,7 +261,12 @@ mod tests {
         };
         let minute = Duration::from_secs(60);
         Change {
-            settings: Settings { history: minute, first_look: minute, queue_limit: 1024 },
+            settings: Settings {
+                history: minute,
+                first_look: minute,
+                queue_limit: 1024,
+                bands: BandSettings { export: true, series_limit: 10 },
+            },
             engine: engine::Settings {
                 signals: signals.iter().map(|(name, _)| (SignalName::new(name), plan())).collect(),
                 correlate: correlate::Settings::default(),

@@ -12,4 +12,15 @@ pub struct Settings {
     pub first_look: Duration,
     /// Inputs that may wait for the engine; a poller that finds the queue full waits. 1 to 65,536.
     pub queue_limit: usize,
+    /// What is shown of single series at `/metrics`.
+    pub bands: BandSettings,
+}
+
+/// What is shown of single series at `/metrics`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BandSettings {
+    /// Whether anything is.
+    pub export: bool,
+    /// At most so many series, over all signals; each has up to four metrics.
+    pub series_limit: usize,
 }

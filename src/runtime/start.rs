@@ -139,6 +139,7 @@ pub async fn start(
     let pipeline = Pipeline {
         settings: engine,
         first_look: settings.first_look,
+        bands: settings.bands,
         store,
         time: EngineTime::new(clock.now()),
         clock,

@@ -11,7 +11,7 @@ use super::events::StoredEvent;
 use super::project::Touched;
 use super::row::digest_of;
 use super::{Store, StoreError, sql};
-use crate::engine::{Event, Happening, Stream};
+use crate::engine::{Event, Happening, Stream, SystemEvent};
 use crate::id::IncidentId;
 use crate::incident::{self, Incident};
 use crate::record::{Encoded, encode, stream_name};
@@ -110,6 +110,10 @@ impl<'a> Log<'a> {
             keep.execute(&mut *self.connection).await.map_err(failed(self.file, "writing a blob"))?;
         }
         let seq = self.write(happening.stream, happening.at, encoded).await?;
+        if let Event::System(SystemEvent::SeriesRebased(_)) = happening.event {
+            let keep = sqlx::query(sql::KEEP_DIRECTIVE).bind(seq);
+            keep.execute(&mut *self.connection).await.map_err(failed(self.file, "keeping a directive"))?;
+        }
         if let Stream::Incident(id) = happening.stream {
             self.touched.entry(id).or_insert_with(|| Touched::at(seq)).take(&happening.event);
         }
@@ -225,7 +229,6 @@ impl<'a> Log<'a> {
 mod tests {
     use super::super::story::{Story, count, open, raw};
     use super::*;
-    use crate::engine::SystemEvent;
 
     fn started(at_ms: i64) -> Happening {
         let event = SystemEvent::Started { version: "0.1.0".to_owned(), config_hash: "ab".to_owned() };

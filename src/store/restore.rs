@@ -2,21 +2,26 @@
 
 use std::collections::BTreeMap;
 
+use sqlx::SqliteConnection;
+
 use super::error::{damaged, failed};
 use super::events::read_incident;
 use super::incidents::IncidentRow;
 use super::row::{IncidentColumns, incident_of};
 use super::{Store, StoreError, sql};
+use crate::detect::Directive;
 use crate::diagnose::PastIncident;
-use crate::engine::Restored;
+use crate::engine::{DIRECTIVES_MAX, Event, Restored, SystemEvent};
 use crate::id::IncidentId;
 use crate::incident::{Incident, Phase};
+use crate::record::decode;
 use crate::series::SignalName;
 use crate::time::Timestamp;
 
 impl Store {
     /// Reads back what a restart must not forget: the open incidents, rebuilt from their events, in the order in which
-    /// they were opened; the `past_limit` incidents that resolved last; how far each signal is judged.
+    /// they were opened; the `past_limit` incidents that resolved last; how far each signal is judged; what detection
+    /// was told.
     ///
     /// # Errors
     /// Where the database fails or an event can't be read: an agent that forgot an open incident would open it again.
@@ -45,7 +50,31 @@ impl Store {
             .into_iter()
             .map(|(signal, through_ms)| (SignalName::new(&signal), Timestamp::from_millis(through_ms)))
             .collect();
-        Ok(Restored { open, past, judged_through })
+        let directives = self.directives(&mut snapshot).await?;
+        Ok(Restored { open, past, judged_through, directives })
+    }
+}
+
+impl Store {
+    /// What detection was told, the oldest first.
+    async fn directives(&self, connection: &mut SqliteConnection) -> Result<Vec<Directive>, StoreError> {
+        let limit = i64::try_from(DIRECTIVES_MAX).unwrap_or(i64::MAX);
+        let rows: Vec<(i64, String, i64, String)> = sqlx::query_as(sql::DIRECTIVES)
+            .bind(limit)
+            .fetch_all(connection)
+            .await
+            .map_err(failed(self.file(), "reading the directives"))?;
+        let directive = |(seq, kind, version, body): (i64, String, i64, String)| {
+            let bad = |why: String| damaged(self.file(), "directives", format!("event {seq} {why}"));
+            let version = u32::try_from(version).map_err(|_| bad(format!("has version {version}")))?;
+            match decode(&kind, version, &body).map_err(|error| bad(format!("can't be read: {error}")))? {
+                Event::System(SystemEvent::SeriesRebased(rebased)) => Ok(rebased.directive()),
+                Event::System(_) | Event::Incident(_) | Event::Diagnosed(_) | Event::Captured(_) => {
+                    Err(bad(format!("is {kind}, which tells detection nothing")))
+                }
+            }
+        };
+        rows.into_iter().rev().map(directive).collect()
     }
 }
 
@@ -100,6 +129,32 @@ mod tests {
         assert_eq!(restored.past, [past]);
         let judged = BTreeMap::from([(SignalName::new("error_rate"), Timestamp::from_millis(77))]);
         assert_eq!(restored.judged_through, judged);
+    }
+
+    #[tokio::test]
+    async fn what_detection_was_told_comes_back_in_its_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(&dir).await;
+        let told = |nth: i64| {
+            let at = Timestamp::from_millis(nth * 1000);
+            let labels = crate::series::Labels::new([("service", "shop")]);
+            let key = crate::series::SeriesKey::new(SignalName::new("cpu"), Service::new("shop"), labels);
+            let (by, comment) = ("ada".to_owned(), "moved".to_owned());
+            let key = std::sync::Arc::new(key);
+            let rebased =
+                crate::engine::SeriesRebased { key, since: at, at, from: 1.0, to: 2.0, by, comment };
+            let directive = rebased.directive();
+            let event = Event::System(SystemEvent::SeriesRebased(rebased));
+            let stream = crate::engine::Stream::System;
+            (crate::engine::Happening { stream, at, event }, directive)
+        };
+        let (happenings, directives): (Vec<_>, Vec<_>) = [5, 3, 9].map(told).into_iter().unzip();
+        for happening in happenings {
+            let happenings = vec![happening];
+            store.commit(&crate::store::Commit { happenings, ..Default::default() }).await.unwrap();
+        }
+        drop(store);
+        assert_eq!(open(&dir).await.restore(10).await.unwrap().directives, directives);
     }
 
     #[tokio::test]

@@ -125,6 +125,14 @@ pub(super) const ADVANCE: &str = "INSERT INTO judged (signal, through_ms) VALUES
 
 pub(super) const JUDGED: &str = "SELECT signal, through_ms FROM judged";
 
+// ---- Directives -------------------------------------------------------------------------------------------
+
+pub(super) const KEEP_DIRECTIVE: &str = "INSERT INTO directives (seq) VALUES ($1)";
+
+/// The newest first.
+pub(super) const DIRECTIVES: &str = "SELECT events.seq, events.kind, events.version, events.body FROM directives \
+     JOIN events ON events.seq = directives.seq ORDER BY directives.seq DESC LIMIT $1";
+
 // ---- Cached replies ---------------------------------------------------------------------------------------
 
 pub(super) const CACHED_REPLY: &str = "SELECT reply FROM llm_cache WHERE key = $1 AND at_ms >= $2";

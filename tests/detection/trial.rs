@@ -113,6 +113,7 @@ pub(crate) fn check(settings: &Settings, values: &str, expected: &str) {
 fn letter(finding: &Finding, now: Timestamp) -> Option<(u8, char)> {
     match &finding.what {
         _ if finding.at != now => None,
+        What::Restarted(Restart::Rebased { .. }) => Some((7, 'B')),
         What::Restarted(Restart::Adopted { .. }) => Some((6, 'A')),
         What::Restarted(Restart::Gap { .. }) => Some((5, 'G')),
         What::Anomalous(anomaly) => (anomaly.detected_at == now).then_some((4, 'O')),

@@ -32,6 +32,7 @@ fn view(service: &str, values: &[f64]) -> SeriesView {
         unsettled_until: None,
         value: values.last().copied().unwrap_or(f64::NAN),
         expected: Some(10.0),
+        band: Some((7.0, 13.0)),
         scale: Some(1.0),
         recent: times.zip(values.iter().copied()).collect(),
         signed_scores: values.iter().map(|value| (value - 10.0) / 3.0).collect(),
@@ -59,7 +60,13 @@ fn four() -> Vec<SeriesView> {
     vec![
         SeriesView { is_lost: true, ..view("d", &[10.0]) },
         SeriesView { anomaly: Some(anomaly()), ..view("c", &[10.0, 40.0]) },
-        SeriesView { expected: None, scale: None, signed_scores: vec![f64::NAN], ..view("b", &[9.0]) },
+        SeriesView {
+            expected: None,
+            band: None,
+            scale: None,
+            signed_scores: vec![f64::NAN],
+            ..view("b", &[9.0])
+        },
         view("a", &[10.0, 9.0]),
     ]
 }

@@ -11,7 +11,9 @@ use tokio::net::TcpStream;
 use super::server::{Server, refused, settings};
 use crate::api::serve::HEAD_BYTES_MAX;
 use crate::api::{Scope, Settings};
+use crate::engine::Command;
 use crate::id::Digest;
+use crate::runtime::Asked;
 
 /// What needs no key.
 const OPEN: [&str; 3] = ["/-/healthy", "/-/ready", "/metrics"];
@@ -111,6 +113,22 @@ async fn each_operation_is_open_to_its_scope_alone() {
     }
     open.sort_unstable();
     assert_eq!(open, OPEN);
+}
+
+#[tokio::test]
+async fn the_owner_of_the_key_is_who_wanted_a_rebase() {
+    let mut guarded = Guarded::start().await;
+    let body = serde_json::json!({"signal": "error_rate", "service": "shop", "comment": "on purpose"});
+    let request = guarded.server.client.post(format!("{}/api/v1/series/rebase", guarded.server.url));
+    let asking = request.bearer_auth("operate").json(&body).send();
+    let answering = async {
+        match guarded.server.pipeline.next().await {
+            Some(Asked::Command(Command::Rebase(wanted), _)) => wanted.by,
+            other => panic!("{other:?}"),
+        }
+    };
+    let (_, by) = tokio::join!(asking, answering);
+    assert_eq!(by, "operate");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod encrypted;
 mod guarded;
 mod lifecycle;
 mod listed;
+mod rebased;
 mod refused;
 mod schema;
 mod server;

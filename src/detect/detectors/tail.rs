@@ -9,7 +9,9 @@ use std::time::Duration;
 use super::fit::{Fit, Prior};
 use crate::detect::finding::Side;
 use crate::detect::opinion::SCORE_MAX;
+use crate::detect::season::{Expectation, Rung, SeasonSettings, Seasons};
 use crate::detect::settings::Settings;
+use crate::time::Timestamp;
 
 /// Accepted samples that are remembered, for the long level.
 const MEMORY: usize = 240;
@@ -91,6 +93,16 @@ pub(in crate::detect) struct Tail {
     pending_len: Vec<u8>,
     /// The probability that the boundaries of a row are for.
     cut: Vec<f64>,
+    seasons: Seasons,
+    /// By which rung the long view sees.
+    rungs: Vec<Rung>,
+}
+
+/// What a sample is compared with.
+#[derive(Debug, Clone, Copy)]
+struct Levels {
+    expected: [f64; VIEWS],
+    residuals: [f64; VIEWS],
 }
 
 /// The least run at a step: as many samples as two minutes hold, at most three. A sample that stands for minutes is as
@@ -100,7 +112,7 @@ fn least_run(step: Duration) -> usize {
 }
 
 impl Tail {
-    pub(in crate::detect) fn new(step: Duration) -> Self {
+    pub(in crate::detect) fn new(settings: &Settings, step: Duration) -> Self {
         let least_run = least_run(step);
         let longer = if least_run < LEAST_RUN_MAX { LEAST_RUN_MAX } else { 2 * LEAST_RUN_MAX };
         Self {
@@ -118,6 +130,8 @@ impl Tail {
             pending: Vec::new(),
             pending_len: Vec::new(),
             cut: Vec::new(),
+            seasons: Seasons::new(&SeasonSettings::of(settings), step),
+            rungs: Vec::new(),
         }
     }
 
@@ -135,6 +149,8 @@ impl Tail {
         self.pending.push([Pending::default(); LEAST_RUN_MAX]);
         self.pending_len.push(0);
         self.cut.push(0.0);
+        self.seasons.grow();
+        self.rungs.push(Rung::Plain);
     }
 
     pub(in crate::detect) fn forget(&mut self, row: usize) {
@@ -143,6 +159,8 @@ impl Tail {
         self.scales[row] = [Scale::default(); VIEWS];
         self.fits[row] = self.blank_fits();
         (self.past_len[row], self.pending_len[row]) = ([0; VIEWS], 0);
+        self.seasons.forget(row);
+        self.rungs[row] = Rung::Plain;
     }
 
     /// Whether it gives verdicts.
@@ -171,22 +189,24 @@ impl Tail {
     pub(in crate::detect) fn judge(
         &mut self,
         row: usize,
-        value: f64,
+        (at, value): (Timestamp, f64),
         cut: f64,
         settings: &Settings,
     ) -> Option<TailOpinion> {
+        let season = self.seasons.expect(row, at);
+        // A season is learnt from every sample: it takes several cycles that agree, so that an outage is no habit.
+        let _ = self.seasons.learn(row, at.as_millis(), value);
         self.note_quantum(row, value);
         let held = (self.accepted_count[row] as usize).min(MEMORY);
         if held < LEAST_LEVEL as usize {
             self.hold(row, Pending { value, ..Pending::default() });
             return None;
         }
-        let levels = [self.level(row, LEVELS[0]), self.level(row, LEVELS[1]), self.long[row]];
-        let floor = self.floor(row, levels[1], settings);
-        let mut pending = Pending { value, residuals: [0.0; VIEWS], statistics: [0.0; FITS], floor };
-        for view in 0..VIEWS {
-            let residual = value - levels[view];
-            pending.residuals[view] = residual;
+        let levels = self.levels(row, value, season);
+        let floor = self.floor(row, levels.expected[1], settings);
+        let residuals = levels.residuals;
+        let mut pending = Pending { value, residuals, statistics: [0.0; FITS], floor };
+        for (view, residual) in residuals.into_iter().enumerate() {
             let scale = self.scales[row][view];
             let deviation = if scale.seen < 5.0 { 0.0 } else { residual / scale.value.max(floor) };
             self.take_statistics(row, view, deviation, &mut pending.statistics);
@@ -195,7 +215,29 @@ impl Tail {
         if !self.is_warm(row) {
             return None;
         }
-        Some(self.weigh(row, &pending, levels, cut, settings))
+        Some(self.weigh(row, &pending, levels.expected, cut, settings))
+    }
+
+    /// What a sample is compared with, and by how much it differs. The long view goes by the season where there is one.
+    fn levels(&mut self, row: usize, value: f64, season: Option<Expectation>) -> Levels {
+        let mut expected = [self.level(row, LEVELS[0]), self.level(row, LEVELS[1]), self.long[row]];
+        let mut residuals = expected.map(|level| value - level);
+        let season = season.filter(|season| season.rung != Rung::Plain);
+        let rung = season.map_or(Rung::Plain, |season| season.rung);
+        if let Some(season) = season {
+            residuals[VIEWS - 1] = season.beyond(value);
+            expected[VIEWS - 1] = value - residuals[VIEWS - 1];
+        }
+        if rung != self.rungs[row] {
+            // Residuals from another level are another statistic.
+            self.rungs[row] = rung;
+            self.scales[row][VIEWS - 1] = Scale::default();
+            self.past_len[row][VIEWS - 1] = 0;
+            for nth in (VIEWS - 1) * RUNS..FITS {
+                self.fits[row][nth] = Fit::new(&self.prior(nth));
+            }
+        }
+        Levels { expected, residuals }
     }
 
     /// The runs that end with a sample: the least deviation of each, 0 where they change sides.
@@ -285,6 +327,20 @@ impl Tail {
             .max(f64::MIN_POSITIVE.sqrt())
     }
 
+    /// How many samples the level has, of how many that make it whole.
+    pub(in crate::detect) fn held(&self, row: usize) -> (usize, usize) {
+        ((self.accepted_count[row] as usize).min(LEVELS[1]), LEVELS[1])
+    }
+
+    /// The half width of the band that is shown for the next sample.
+    pub(in crate::detect) fn half_width(&self, row: usize, settings: &Settings) -> Option<f64> {
+        let (level, scale) = self.expectation(row, settings)?;
+        let mut fit = self.fits[row][RUNS];
+        let cut = self.cut[row].max(f64::MIN_POSITIVE);
+        let half = fit.boundary(cut, &self.prior(RUNS)) * scale;
+        Some(half.max(settings.min_deviation_absolute).max(settings.min_deviation_relative * level.abs()))
+    }
+
     /// What is expected next, and the scale of that; `None` while it warms up.
     pub(in crate::detect) fn expectation(&self, row: usize, settings: &Settings) -> Option<(f64, f64)> {
         if !self.is_warm(row) {
@@ -317,7 +373,9 @@ impl Tail {
         for value in values.iter().skip(values.len().saturating_sub(LEVELS[1])) {
             self.accept(row, *value);
         }
+        let before = self.long[row];
         self.long[row] = self.level(row, MEMORY);
+        self.seasons.shift(row, self.long[row] - before);
     }
 
     fn hold(&mut self, row: usize, pending: Pending) {

@@ -4,6 +4,7 @@ mod answers;
 mod incidents;
 mod losses;
 mod properties;
+mod rebasing;
 mod reload;
 mod restored;
 mod source;

@@ -195,7 +195,12 @@ impl Story {
             cause: None,
             resolved_at: Some(incident.changed_at),
         });
-        Restored { open, past: past.collect(), judged_through: judged.collect() }
+        let told = happenings(&self.effects).filter_map(|happening| match &happening.event {
+            Event::System(SystemEvent::SeriesRebased(rebased)) => Some(rebased.directive()),
+            _ => None,
+        });
+        let (past, judged_through, directives) = (past.collect(), judged.collect(), told.collect());
+        Restored { open, past, judged_through, directives }
     }
 
     /// The same world with an engine that starts from what is stored, with an empty log.
@@ -276,6 +281,7 @@ fn words(happening: &Happening) -> String {
         Event::System(SystemEvent::SourceDegraded { lost, tracked, .. }) => {
             format!("degraded {lost} of {tracked}")
         }
+        Event::System(SystemEvent::SeriesRebased(rebased)) => format!("rebased {}", rebased.key),
         Event::System(SystemEvent::BaselineRestarted { .. }) => "baseline".to_owned(),
         Event::System(SystemEvent::Started { .. }) => "started".to_owned(),
         Event::System(SystemEvent::ConfigReloaded(_)) => "reloaded".to_owned(),

@@ -8,6 +8,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
+use super::bands::BandMetrics;
 use super::config::ConfigMetrics;
 use super::source_info::SourceInfo;
 use crate::telemetry::Registry;
@@ -95,6 +96,8 @@ pub(in crate::runtime) struct Metrics {
     pub(super) untracked: Family<BySignal, Counter>,
     pub(super) evicted: Family<BySignal, Counter>,
     pub(super) anomalies: Family<BySignal, Counter>,
+    pub(super) rebased: Family<BySignal, Counter>,
+    pub(in crate::runtime) bands: BandMetrics,
     pub(super) incidents_open: Family<BySeverity, Gauge>,
     pub(super) incidents_phase: Family<ByPhase, Gauge>,
     pub(super) incidents_opened: Family<BySeverity, Counter>,
@@ -145,6 +148,8 @@ impl Metrics {
             untracked: Family::default(),
             evicted: Family::default(),
             anomalies: Family::default(),
+            rebased: Family::default(),
+            bands: BandMetrics::default(),
             incidents_open: Family::default(),
             incidents_phase: Family::default(),
             incidents_opened: Family::default(),
@@ -165,6 +170,7 @@ impl Metrics {
         metrics.register_backend(registry);
         metrics.register_answers(registry);
         metrics.register_detection(registry);
+        metrics.bands.register(registry);
         metrics.register_incidents(registry);
         metrics.register_model(registry);
         metrics
@@ -327,6 +333,12 @@ impl Metrics {
             SIGNAL,
             "Anomalies that opened or joined an incident",
             self.anomalies.clone(),
+        );
+        to.register_family(
+            "series_rebased",
+            SIGNAL,
+            "Baselines that began anew since somebody wanted that",
+            self.rebased.clone(),
         );
     }
 

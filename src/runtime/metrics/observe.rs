@@ -7,7 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 
 use super::catalogue::{ByDirection, ByFailure, ByPhase, ByReason, BySeverity, BySignal, Metrics};
 use crate::detect::Tally;
-use crate::engine::{Engine, Event};
+use crate::engine::{Engine, Event, SystemEvent};
 use crate::incident;
 use crate::runtime::pipeline::PollNews;
 use crate::runtime::status::ModelStatus;
@@ -20,6 +20,7 @@ impl Metrics {
     /// of its kind only where there was a zero before.
     pub(in crate::runtime) fn begun(&self, signal: &SignalName, now: Timestamp) {
         self.anomalies.get_or_create(&by(signal)).inc_by(0);
+        self.rebased.get_or_create(&by(signal)).inc_by(0);
         self.last_success.get_or_create(&by(signal)).set(now.as_seconds());
         self.missed.get_or_create(&by(signal)).inc_by(0);
         self.source_degraded.get_or_create(&by(signal)).set(0);
@@ -101,6 +102,7 @@ impl Metrics {
             &self.untracked,
             &self.evicted,
             &self.anomalies,
+            &self.rebased,
         ] {
             family.remove(&label);
         }
@@ -108,6 +110,7 @@ impl Metrics {
             let label = ByFailure { signal: signal.to_string(), kind: kind.to_owned() };
             self.query_failures.remove(&label);
         }
+        self.bands.hide(signal);
         told.0.remove(signal);
     }
 
@@ -141,6 +144,9 @@ impl Metrics {
             }
             Event::Incident(incident::Event::Joined { member }) => {
                 self.anomalies.get_or_create(&by(&member.key.signal)).inc();
+            }
+            Event::System(SystemEvent::SeriesRebased(rebased)) => {
+                self.rebased.get_or_create(&by(&rebased.key.signal)).inc();
             }
             Event::Incident(incident::Event::Resolved { .. }) => {
                 self.incidents_resolved.inc();
@@ -256,6 +262,7 @@ mod tests {
             }
             metrics.judged(&signal, now, now);
             metrics.tell(&signal, Tally::default(), &mut told);
+            metrics.bands.show_one(&signal);
         }
         let before = registry.encode();
         // Each family that the reference lists with this label was begun above.

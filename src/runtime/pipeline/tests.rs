@@ -90,6 +90,7 @@ impl Bench {
         let pipeline = Pipeline {
             settings: settings(),
             first_look: Duration::ZERO,
+            bands: BandSettings { export: true, series_limit: 10 },
             store,
             time: EngineTime::new(HERE),
             clock,
@@ -108,6 +109,8 @@ impl Bench {
             model: ModelStatus::default(),
             started_at: HERE,
             told: Told::default(),
+            shown: Shown::default(),
+            closed: BTreeMap::new(),
             refused: Vec::new(),
         };
         Self { pipeline, working, runtime, asked: sender, _server: server, folder }
@@ -137,7 +140,7 @@ fn a_reload_has_the_time_that_every_other_input_has() {
         change: ConfigChange::default(),
     };
     let (reply, _done) = tokio::sync::oneshot::channel();
-    let reload = Box::new(Reconfigure { input, questions: None });
+    let reload = Box::new(Reconfigure { input, questions: None, bands: bench.pipeline.bands });
     bench.turn([refusal(), Message::Request(Request::Reconfigure(reload, reply))]);
     let expected =
         [("system.reload_failed".to_owned(), 600_000), ("system.config_reloaded".to_owned(), 600_000)];

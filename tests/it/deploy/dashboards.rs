@@ -20,7 +20,7 @@ pub(crate) fn dashboards() -> Vec<(String, Value)> {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     files.sort();
-    assert_eq!(files, ["overview.json", "self.json"]);
+    assert_eq!(files, ["overview.json", "self.json", "series.json"]);
     files.into_iter().map(|file| (file.clone(), json(&format!("dashboards/{file}")))).collect()
 }
 
@@ -42,7 +42,10 @@ fn a_dashboard_keeps_its_address_and_says_what_it_is() {
         assert!(dashboard.get("id").is_none(), "{file}: an id belongs to one Grafana");
         assert!(dashboard["description"].as_str().is_some_and(|text| text.len() > 20), "{file}");
     }
-    assert_eq!(uids, BTreeSet::from(["portent-overview", "portent-self"].map(str::to_owned)));
+    assert_eq!(
+        uids,
+        BTreeSet::from(["portent-overview", "portent-self", "portent-series"].map(str::to_owned))
+    );
 }
 
 #[test]
@@ -113,6 +116,19 @@ fn no_panel_lies_over_another_or_beyond_the_grid() {
             }
         }
     }
+}
+
+#[test]
+fn the_overview_leads_to_the_series() {
+    let dashboards = dashboards();
+    let [overview, series] = ["overview.json", "series.json"].map(|name| {
+        dashboards.iter().find(|(file, _)| file == name).map(|(_, dashboard)| dashboard).unwrap()
+    });
+    let to_series = format!("/d/{}", series["uid"].as_str().unwrap());
+    let linked = panels(overview).into_iter().filter(|panel| {
+        panel["links"].as_array().is_some_and(|links| links.iter().any(|link| link["url"] == *to_series))
+    });
+    assert_eq!(linked.count(), 2);
 }
 
 #[test]

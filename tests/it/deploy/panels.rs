@@ -28,6 +28,7 @@ fn interpolated(expression: &str) -> String {
         ("$__range", "5m"),
         ("$service_label", "service"),
         ("$service", ".+"),
+        ("$signal", ".+"),
         ("$job", ".+"),
         ("$instance", ".+"),
     ]
