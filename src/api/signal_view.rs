@@ -58,10 +58,17 @@ pub(super) struct SignalView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Detection)]
 pub(super) struct DetectionView {
-    /// Half the width of the band, in scales.
+    /// Which detector judges.
+    #[schema(value_type = vocabulary::Detector)]
+    detector: &'static str,
+    /// So many openings a day are expected of noise alone, over all series; of the tail detector.
+    false_openings_per_day: f64,
+    /// An open anomaly goes on while the score is above this.
+    exit_score: f64,
+    /// Half the width of the band, in scales; of the classic rule.
     sigma: f64,
     /// The deviation, in scales, that a lasting anomaly needs to open after every gate but the floors and the least
-    /// deviations.
+    /// deviations; of the tail detector, as rare as its boundary in normal noise.
     effective_sigma: f64,
     /// Which deviations count.
     #[schema(value_type = vocabulary::Sides)]
@@ -157,18 +164,24 @@ impl SignalView {
             interval_s: info.interval.as_secs_f64(),
             window_s: info.plan.window.as_secs_f64(),
             series_limit: info.plan.series_limit,
-            detection: (&info.plan.settings).into(),
+            detection: DetectionView::new(
+                &info.plan.settings,
+                status.map_or(0, |status| status.tally.samples_a_day),
+            ),
             series: status.map(|status| (&status.tally).into()).unwrap_or_default(),
             judged_through_at: status.and_then(|status| status.judged_through).map(|at| at.to_string()),
         }
     }
 }
 
-impl From<&detect::Settings> for DetectionView {
-    fn from(settings: &detect::Settings) -> Self {
+impl DetectionView {
+    fn new(settings: &detect::Settings, samples_a_day: u64) -> Self {
         Self {
+            detector: settings.detector.as_str(),
+            false_openings_per_day: settings.false_openings_per_day,
+            exit_score: settings.exit_score,
             sigma: settings.sigma,
-            effective_sigma: settings.effective_sigma(),
+            effective_sigma: settings.effective_sigma(samples_a_day as f64),
             sides: match settings.sides {
                 Sides::Both => "both",
                 Sides::Up => "up",

@@ -105,7 +105,7 @@ pub(super) struct SignalStatusView {
     name: String,
     /// The threshold that was set, in scales.
     sigma: f64,
-    /// The threshold after every gate, in scales.
+    /// The threshold after every gate, in scales; of the tail detector, as rare as its boundary in normal noise.
     effective_sigma: f64,
     /// The last step that was judged; null before the first.
     #[schema(required = true)]
@@ -120,6 +120,8 @@ pub(super) struct SignalStatusView {
     judged_total: u64,
     /// Samples outside their band.
     outside_total: u64,
+    /// Samples outside their band that opened nothing, since the series has done the like for days.
+    usual_total: u64,
     /// Samples that were kept and not judged, since they look back over a gap.
     unsettled_total: u64,
     /// Samples that came again or late and were left out.
@@ -207,12 +209,13 @@ impl SignalStatusView {
         Self {
             name: info.name.to_string(),
             sigma: info.plan.settings.sigma,
-            effective_sigma: info.plan.settings.effective_sigma(),
+            effective_sigma: info.plan.settings.effective_sigma(tally.samples_a_day as f64),
             judged_through_at: status.and_then(|status| status.judged_through).map(|at| at.to_string()),
             series: (&tally).into(),
             is_source_degraded: status.is_some_and(|status| status.is_source_degraded),
             judged_total: tally.judged_total,
             outside_total: tally.outside_total,
+            usual_total: tally.usual_total,
             unsettled_total: tally.unsettled_total,
             repeated_total: tally.repeated_total,
             untracked_total: tally.untracked_total,

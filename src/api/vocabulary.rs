@@ -44,6 +44,8 @@ vocabularies! {
     Cause = diagnose::Cause::ALL.map(diagnose::Cause::as_str);
     /// A side of the band.
     Side = [detect::Side::Up, detect::Side::Down].map(detect::Side::as_str);
+    /// What judges samples.
+    Detector = detect::Detector::ALL.map(detect::Detector::as_str);
     /// Which deviations count.
     Sides = ["both", "up", "down"];
     /// What is wrong with a series.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::settings::{Config, Signal};
+use crate::detect::Detector;
 use crate::time::format_duration;
 
 impl Config {
@@ -56,7 +57,7 @@ fn describe(signal: &Signal, text: &mut String) {
     let plan = &signal.plan;
     let _ = write!(
         text,
-        "\n  {}: {}, by {}, a sample each {}, polled each {}\n    {}\n    anomalous beyond {:.2} sigma",
+        "\n  {}: {}, by {}, a sample each {}, polled each {}\n    {}\n    ",
         signal.query.signal,
         plan.kind.as_str(),
         signal.query.service_label,
@@ -64,16 +65,24 @@ fn describe(signal: &Signal, text: &mut String) {
         format_duration(signal.interval),
         // A query may be written over several lines.
         signal.query.promql.lines().map(str::trim).collect::<Vec<_>>().join(" "),
-        plan.settings.effective_sigma(),
     );
-    let _ = writeln!(
-        text,
-        " in {} of {} samples, or in {} beyond {:.2} sigma",
-        plan.settings.open_points,
-        plan.settings.open_window,
-        plan.settings.strong_points,
-        plan.settings.sigma * plan.settings.strong_score,
-    );
+    let settings = &plan.settings;
+    let _ = match settings.detector {
+        Detector::Tail => writeln!(
+            text,
+            "anomalous beyond the fitted tail, {} false openings a day expected over all series",
+            settings.false_openings_per_day
+        ),
+        Detector::Classic => writeln!(
+            text,
+            "anomalous beyond {:.2} sigma in {} of {} samples, or in {} beyond {:.2} sigma",
+            settings.effective_sigma(0.0),
+            settings.open_points,
+            settings.open_window,
+            settings.strong_points,
+            settings.sigma * settings.strong_score,
+        ),
+    };
 }
 
 #[cfg(test)]
@@ -88,7 +97,7 @@ mod tests {
             "source       http://127.0.0.1:9099\n",
             "5 signals\n",
             "  error_rate: errors, by service, a sample each 15s, polled each 15s\n    demo_error_rate\n",
-            "anomalous beyond 3.00 sigma in 3 of 3 samples, or in 2 beyond 6.00 sigma\n",
+            "anomalous beyond the fitted tail, 0.1 false openings a day expected over all series\n",
             &config.hash(),
         ] {
             assert!(summary.contains(part), "{part:?} is missing in:\n{summary}");
@@ -97,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_stricter_gate_shows_in_the_threshold() {
-        let text = "[signal.x]\nquery = \"up\"\nmin_confidence = 0.99";
+        let text = "[signal.x]\nquery = \"up\"\ndetector = \"classic\"\nmin_confidence = 0.99";
         let summary = load_text("t", text, [], &[]).unwrap().summary();
         assert!(summary.contains("anomalous beyond 5.47 sigma"), "{summary}");
     }

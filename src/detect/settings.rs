@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::detectors::student::normal_two_sided;
 use super::run::evidence_for;
 use super::zone::Zone;
 
@@ -240,10 +241,26 @@ impl Settings {
     /// `min_confidence` asks for more evidence than a window full of samples at the boundary gives.
     ///
     /// It leaves out what depends on the series: the floors and the least deviations, which widen the band.
-    pub fn effective_sigma(&self) -> f64 {
+    ///
+    /// The tail detector knows no sigma: there it is how far out normal noise would be as rarely as the boundary is, where
+    /// so many samples a day are judged over all series.
+    pub fn effective_sigma(&self, samples_a_day: f64) -> f64 {
+        if self.detector == Detector::Tail {
+            return normal_quantile(self.cut(samples_a_day));
+        }
         let samples = self.open_window.max(1) as f64 / self.open_points.max(1) as f64;
         self.sigma * (evidence_for(self.min_confidence) / samples).sqrt().max(1.0)
     }
+}
+
+/// The deviation that normal noise exceeds, on either side, with a probability.
+fn normal_quantile(probability: f64) -> f64 {
+    let (mut low, mut high) = (1.0, 37.0);
+    for _ in 0..60 {
+        let middle = (low + high) / 2.0;
+        if normal_two_sided(middle) > probability { low = middle } else { high = middle }
+    }
+    high
 }
 
 #[cfg(test)]
@@ -251,14 +268,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn more_series_ask_for_more() {
+        let sigma = |samples| Settings::default().effective_sigma(samples);
+        assert!((sigma(1.0) - 3.29).abs() < 0.01, "1 in 1,000 for a single series: {}", sigma(1.0));
+        // 10,000 series at one minute: 0.1 of 14.4 million samples.
+        assert!((sigma(1.44e7) - 5.79).abs() < 0.02, "{}", sigma(1.44e7));
+    }
+
+    #[test]
     fn the_default_gates_keep_three_sigma_at_three() {
-        assert!((Settings::classic().effective_sigma() - 3.0).abs() < 1e-9);
+        assert!((Settings::classic().effective_sigma(0.0) - 3.0).abs() < 1e-9);
     }
 
     #[test]
     fn a_stricter_confidence_shows_in_the_effective_threshold() {
         let strict = Settings { min_confidence: 0.99, ..Settings::classic() };
-        assert!(strict.effective_sigma() > 5.0, "{}", strict.effective_sigma());
+        assert!(strict.effective_sigma(0.0) > 5.0, "{}", strict.effective_sigma(0.0));
     }
 
     #[test]

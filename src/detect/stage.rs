@@ -64,6 +64,8 @@ impl Loss {
 pub struct Tally {
     /// Series that have state.
     pub series: usize,
+    /// Samples a day over all series of all signals, among which the expected false openings are shared.
+    pub samples_a_day: u64,
     /// Series whose baseline is not full yet.
     pub warming: usize,
     /// Series with an open anomaly.
@@ -266,10 +268,14 @@ impl Detect {
 
     /// What was counted, a row a signal, in the order of the config.
     pub fn tallies(&self) -> Vec<(SignalName, Tally)> {
+        let samples_a_day = self.samples_a_day() as u64;
         let row = |(signal, table): (&SignalName, &Table)| {
             let counted = self.tallies.get(signal).copied().unwrap_or_default();
             let Sums { warming, anomalous, lost } = table.sums();
-            (signal.clone(), Tally { series: table.tracked(), warming, anomalous, lost, ..counted })
+            (
+                signal.clone(),
+                Tally { series: table.tracked(), samples_a_day, warming, anomalous, lost, ..counted },
+            )
         };
         self.tables.iter().map(row).collect()
     }

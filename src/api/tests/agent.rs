@@ -245,6 +245,7 @@ pub(super) fn status() -> Status {
         lost: 1,
         judged_total: 100,
         outside_total: 7,
+        usual_total: 0,
         repeated_total: 3,
         untracked_total: 2,
         evicted_total: 1,

@@ -91,6 +91,7 @@ pub(in crate::runtime) struct Metrics {
     pub(super) warnings: Family<BySignal, Counter>,
     pub(super) judged: Family<BySignal, Counter>,
     pub(super) outside: Family<BySignal, Counter>,
+    pub(super) usual: Family<BySignal, Counter>,
     pub(super) unsettled: Family<BySignal, Counter>,
     pub(super) repeated: Family<BySignal, Counter>,
     pub(super) untracked: Family<BySignal, Counter>,
@@ -143,6 +144,7 @@ impl Metrics {
             warnings: Family::default(),
             judged: Family::default(),
             outside: Family::default(),
+            usual: Family::default(),
             unsettled: Family::default(),
             repeated: Family::default(),
             untracked: Family::default(),
@@ -304,6 +306,12 @@ impl Metrics {
         );
         to.register_family("samples_judged", SIGNAL, "Samples judged", self.judged.clone());
         to.register_family("samples_outside", SIGNAL, "Samples outside their band", self.outside.clone());
+        to.register_family(
+            "samples_usual",
+            SIGNAL,
+            "Samples outside their band that opened nothing, since the series has done the like for days",
+            self.usual.clone(),
+        );
         to.register_family(
             "samples_unsettled",
             SIGNAL,

@@ -96,6 +96,7 @@ impl Metrics {
             &self.warnings,
             &self.judged,
             &self.outside,
+            &self.usual,
             &self.unsettled,
             &self.held,
             &self.repeated,
@@ -197,6 +198,7 @@ impl Metrics {
         for (counters, total, before) in [
             (&self.judged, tally.judged_total, before.judged_total),
             (&self.outside, tally.outside_total, before.outside_total),
+            (&self.usual, tally.usual_total, before.usual_total),
             (&self.unsettled, tally.unsettled_total, before.unsettled_total),
             (&self.repeated, tally.repeated_total, before.repeated_total),
             (&self.untracked, tally.untracked_total, before.untracked_total),
