@@ -6,6 +6,7 @@ mod backend;
 mod clock;
 mod crew;
 mod engine_time;
+mod history;
 mod jumping;
 mod metrics;
 mod pipeline;
@@ -20,6 +21,7 @@ mod status;
 mod supervisor;
 
 pub use self::clock::Clock;
+pub use self::history::{Candidate, HistoryError, Lived, Progress, Reading, Span, live_through};
 pub use self::jumping::Awake;
 pub use self::metrics::{ConfigMetrics, metrics_reference};
 pub use self::reconfigure::{Change, ModelChange, Reconfigurer};
