@@ -81,7 +81,6 @@ impl Verdict {
     }
 }
 
-
 /// Judges one sample.
 ///
 /// The band's half width is the largest of `sigma` scales and the two least deviations, so that the score's boundary

@@ -165,7 +165,8 @@ impl Rerun {
         for cut in poll.pieces.iter_mut().take_while(|cut| cut.piece().from <= through) {
             let gaps = cut.piece().gaps.iter();
             let gaps = gaps.map(|(first, last)| (from.max(*first), through.min(*last)));
-            inputs.extend(gaps.filter(|(from, to)| from <= to).map(|(from, to)| Input::SourceGap { from, to }));
+            inputs
+                .extend(gaps.filter(|(from, to)| from <= to).map(|(from, to)| Input::SourceGap { from, to }));
             if let Coverage::Partial { .. } = cut.piece().coverage {
                 coverage = cut.piece().coverage.clone();
             }
