@@ -27,7 +27,9 @@ pub use self::metrics::{ConfigMetrics, metrics_reference};
 pub use self::reconfigure::{Change, ModelChange, Reconfigurer};
 #[cfg(test)]
 pub(crate) use self::rehearsal::{Asked, Rehearsal, rehearse};
-pub use self::reloads::{ReloadError, ReloadQueue, Reloads};
+pub use self::reloads::{
+    Asked as ReloadAsked, Fate, Foreseen, ReloadError, ReloadQueue, Reloads, SignalForeseen,
+};
 pub use self::settings::Settings;
 pub use self::start::{Parts, Polled, StartError, Started, start};
 pub use self::status::{

@@ -39,7 +39,7 @@ pub(in crate::cli) async fn backtest(args: BacktestArgs) -> anyhow::Result<ExitC
     let old = args.against.as_deref().map(sound).transpose()?;
     let labels = args.labels.as_deref().map(labels).transpose()?;
     // Before hours of work are lost to a folder that is not there.
-    let html = args.html.as_deref().map(|file| Ok::<_, anyhow::Error>((created(file)?, file))).transpose()?;
+    args.html.as_deref().map(has_folder).transpose()?;
 
     let clock = Clock::real();
     let until = args.until.unwrap_or_else(|| clock.now());
@@ -89,7 +89,7 @@ pub(in crate::cli) async fn backtest(args: BacktestArgs) -> anyhow::Result<ExitC
         took: bar.took(),
         version: env!("CARGO_PKG_VERSION"),
     };
-    write(&told, args.output, html)
+    write(&told, args.output, args.html.as_deref())
 }
 
 /// Where the history begins: it may miss a few steps at the front without being shorter than was asked for.
@@ -111,14 +111,18 @@ fn labels(file: &Path) -> anyhow::Result<Labels> {
     Ok(Labels::read(BufReader::new(opened), &name)?)
 }
 
-fn created(file: &Path) -> anyhow::Result<File> {
-    File::create(file).with_context(|| format!("--html: {} cannot be written", file.display()))
+fn has_folder(file: &Path) -> anyhow::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let is_there = folder.is_none_or(Path::is_dir) && !file.is_dir();
+    anyhow::ensure!(is_there, "--html {}: give a file in a folder that is there", file.display());
+    Ok(())
 }
 
-fn write(told: &Told, output: Output, html: Option<(File, &Path)>) -> anyhow::Result<ExitCode> {
-    if let Some((mut file, path)) = html {
+fn write(told: &Told, output: Output, html: Option<&Path>) -> anyhow::Result<ExitCode> {
+    if let Some(file) = html {
         let page = page::page(told)?;
-        file.write_all(page.as_bytes()).with_context(|| format!("--html: {}", path.display()))?;
+        std::fs::write(file, page)
+            .with_context(|| format!("--html: {} cannot be written", file.display()))?;
     }
     let mut out = std::io::stdout().lock();
     match output {

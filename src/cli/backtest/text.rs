@@ -78,10 +78,10 @@ fn sides(told: &Told) -> Vec<(Option<String>, &Verdict)> {
 fn tables(told: &Told, out: &mut String) {
     let (new, old) = (&told.report.new.tables, told.report.old.as_ref().map(|old| &old.tables));
     let names = [&new.by_signal, &new.by_service].into_iter().flatten().map(|row| row.name.chars().count());
-    let width = names.max().unwrap_or(0).clamp(16, 48);
+    let width = names.max().unwrap_or(0).clamp(16, 48) + 2;
     let _ = write!(
         out,
-        "\n{:<width$}  {:>8} {:>8} {:>5} {:>5} {:>5} {:>5}",
+        "\n{:<width$}  {:>9} {:>8} {:>5} {:>5} {:>5} {:>5}",
         "", "incidents", "a day", "P0", "P1", "P2", "P3"
     );
     if old.is_some() {
@@ -125,7 +125,7 @@ fn with_missing(rows: &[Row], before: Option<&Vec<Row>>) -> Vec<Row> {
 fn row(told: &Told, row: &Row, before: Option<Option<&Row>>, width: usize, out: &mut String) {
     let name: String = plain(&row.name).chars().take(width - 2).collect();
     let per_day = told.per_day(row.counts.total);
-    let _ = write!(out, "  {name:<0$}  {1:>8} {per_day:>8.2}", width - 2, row.counts.total);
+    let _ = write!(out, "  {name:<0$}  {1:>9} {per_day:>8.2}", width - 2, row.counts.total);
     for (_, count) in severities(&row.counts) {
         let _ = write!(out, " {count:>5}");
     }

@@ -49,10 +49,7 @@ pub enum HistoryError {
     #[error(transparent)]
     Settings(SourceError),
     /// The backend does not give a part of it.
-    #[error(
-        "the history from {from} to {to} cannot be read: {because}; a shorter --since, or higher limits and timeout under \
-         [source], may help"
-    )]
+    #[error("the history from {from} to {to} cannot be read: {because}")]
     Unread {
         /// The first step of the part.
         from: Timestamp,
@@ -150,7 +147,9 @@ impl Reader {
     /// Asks, and asks again where it may pass by itself; what asks for too much is not tried again as it is.
     async fn patiently(&mut self, stream: &Stream, range: TimeRange) -> Result<Answer, SourceError> {
         let mut wait = WAIT;
-        for left in (0..TRIES).rev() {
+        // A backend that was never there is told of at once.
+        let tries = if self.reading.requests == 0 { 1 } else { TRIES };
+        for left in (0..tries).rev() {
             let begun = self.clock.now();
             match self.backend.range(&stream.query, range).await {
                 Ok(answer) => {
