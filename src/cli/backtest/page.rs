@@ -55,6 +55,7 @@ struct Tile {
 /// A column of the picture over time.
 struct Column {
     x: String,
+    end: String,
     width: String,
     /// Top, height and class of each part.
     parts: Vec<(String, String, &'static str)>,
@@ -197,6 +198,7 @@ fn columns(told: &Told) -> (Vec<Column>, String, usize) {
         let was = before.map(|before| format!(", before {before}")).unwrap_or_default();
         Column {
             x: place(width * nth as f64),
+            end: place(width * (nth as f64 + 1.0) - 1.5),
             width: place((width - 1.5).max(1.0)),
             parts,
             before: before.map(|before| place(COLUMNS_HEIGHT - scale * before as f64)),

@@ -59,6 +59,8 @@ pub(super) fn text(told: &Told) -> String {
             labels(name.as_deref(), score, &mut out);
         }
     }
+    // What the other config missed is no news.
+    told.report.new.score.iter().for_each(|score| missed(score, &mut out));
     if let (Some(difference), Some(old)) = (&told.report.difference, &told.report.old) {
         differences(told, difference, old, &mut out);
     }
@@ -162,6 +164,9 @@ fn labels(name: Option<&str>, score: &Score, out: &mut String) {
     if score.outside > 0 {
         let _ = writeln!(out, "  {} labels lie outside of the span and count for nothing", score.outside);
     }
+}
+
+fn missed(score: &Score, out: &mut String) {
     for label in score.missed.iter().take(ROWS_MAX) {
         let part = |text: &Option<String>| {
             text.as_deref().map(|text| format!("  {}", plain(text))).unwrap_or_default()
