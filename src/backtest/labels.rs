@@ -101,13 +101,11 @@ impl Labels {
 }
 
 fn kind(error: &csv::Error) -> String {
-    match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("{len} cells where the header has {expected_len}")
-        }
-        csv::ErrorKind::Utf8 { .. } => "no UTF-8".to_owned(),
-        _ => "cannot be read".to_owned(),
+    if let csv::ErrorKind::UnequalLengths { expected_len, len, .. } = error.kind() {
+        return format!("{len} cells where the header has {expected_len}");
     }
+    let is_text = !matches!(error.kind(), csv::ErrorKind::Utf8 { .. });
+    if is_text { "cannot be read".to_owned() } else { "no UTF-8".to_owned() }
 }
 
 impl Columns {

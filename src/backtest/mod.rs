@@ -8,6 +8,8 @@ mod difference;
 mod labels;
 mod report;
 mod score;
+#[cfg(test)]
+mod trials;
 
 pub use self::condition::{Broken, Condition, ConditionError, conditions};
 pub use self::counts::{Counts, Row, Tables};
