@@ -1,16 +1,20 @@
 //! What people know about the past: a CSV file of times at which something was wrong.
 
+use std::io::Read as _;
+
 use crate::replay::Found;
 use crate::time::{Timestamp, parse_timestamp};
 
-/// More labels are a file by mistake.
+/// A larger file is one by mistake.
+const BYTES_MAX: u64 = 4 << 20;
+/// So are more labels.
 const LABELS_MAX: usize = 10_000;
 
 /// A time at which something was wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label {
     /// Its line in the file.
-    pub line: u64,
+    pub line: usize,
     /// When it began.
     pub start: Timestamp,
     /// When it was over.
@@ -44,7 +48,7 @@ pub struct Labels(pub Vec<Label>);
 #[error("{name}:{line}: {because}")]
 pub struct LabelError {
     name: String,
-    line: u64,
+    line: usize,
     because: String,
 }
 
@@ -63,27 +67,32 @@ impl Labels {
     /// # Errors
     /// The first line that is wrong, with what was seen and a way out; `name` stands for the file.
     pub fn read(reader: impl std::io::Read, name: &str) -> Result<Self, LabelError> {
-        let refuse = |line: u64, because: String| LabelError { name: name.to_owned(), line, because };
-        let mut reader = csv::ReaderBuilder::new()
-            .trim(csv::Trim::All)
-            .comment(Some(b'#'))
-            .has_headers(false)
-            .from_reader(reader);
-        let mut columns: Option<Columns> = None;
+        let refuse = |line: usize, because: String| LabelError { name: name.to_owned(), line, because };
+        let mut text = String::new();
+        let limit = reader.take(BYTES_MAX + 1).read_to_string(&mut text);
+        limit.map_err(|error| {
+            refuse(1, format!("cannot be read as UTF-8 text ({}): give a CSV file", error.kind()))
+        })?;
+        if text.len() as u64 > BYTES_MAX {
+            return Err(refuse(
+                1,
+                format!("is larger than {BYTES_MAX} bytes: give the labels of the span only"),
+            ));
+        }
+        let mut columns: Option<(Columns, usize)> = None;
         let mut labels = Vec::new();
-        for record in reader.records() {
-            let record = record.map_err(|error| {
-                let line = error.position().map_or(1, csv::Position::line);
-                refuse(
-                    line,
-                    format!("no CSV ({}): give rows of as many cells as the header has", kind(&error)),
-                )
-            })?;
-            let line = record.position().map_or(1, csv::Position::line);
-            let Some(columns) = &columns else {
-                columns = Some(Columns::of(&record).map_err(|because| refuse(line, because))?);
+        // Line by line, so that each mistake has the number of its own, whatever is empty before it.
+        for (line, row) in (1..).zip(text.lines()).filter(|(_, row)| is_a_row(row)) {
+            let record = cells(row).map_err(|because| refuse(line, because))?;
+            let Some((columns, width)) = &columns else {
+                columns =
+                    Some((Columns::of(&record).map_err(|because| refuse(line, because))?, record.len()));
                 continue;
             };
+            if record.len() != *width {
+                let (has, way_out) = (record.len(), "give as many, empty ones too");
+                return Err(refuse(line, format!("has {has} cells where the header has {width}: {way_out}")));
+            }
             if labels.len() >= LABELS_MAX {
                 return Err(refuse(
                     line,
@@ -100,12 +109,18 @@ impl Labels {
     }
 }
 
-fn kind(error: &csv::Error) -> String {
-    if let csv::ErrorKind::UnequalLengths { expected_len, len, .. } = error.kind() {
-        return format!("{len} cells where the header has {expected_len}");
-    }
-    let is_text = !matches!(error.kind(), csv::ErrorKind::Utf8 { .. });
-    if is_text { "cannot be read".to_owned() } else { "no UTF-8".to_owned() }
+fn is_a_row(line: &str) -> bool {
+    let line = line.trim_start_matches('\u{feff}').trim();
+    !line.is_empty() && !line.starts_with('#')
+}
+
+fn cells(row: &str) -> Result<csv::StringRecord, String> {
+    let mut reader =
+        csv::ReaderBuilder::new().trim(csv::Trim::All).has_headers(false).from_reader(row.as_bytes());
+    let mut record = csv::StringRecord::new();
+    let read =
+        reader.read_record(&mut record).map_err(|_| "is no CSV: give start,end,service,signal".to_owned());
+    read.map(|_| record)
 }
 
 impl Columns {
@@ -138,7 +153,7 @@ impl Columns {
         })
     }
 
-    fn label(&self, line: u64, record: &csv::StringRecord) -> Result<Label, String> {
+    fn label(&self, line: usize, record: &csv::StringRecord) -> Result<Label, String> {
         let time = |name: &str, place: usize| {
             let text = record.get(place).unwrap_or_default();
             parse_timestamp(text).map_err(|error| format!("{name}: {error}"))

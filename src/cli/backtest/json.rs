@@ -86,7 +86,7 @@ struct ScoreView {
 
 #[derive(Serialize)]
 struct MissedView {
-    line: u64,
+    line: usize,
     start: f64,
     end: f64,
     service: Option<String>,
