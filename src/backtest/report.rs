@@ -7,7 +7,7 @@ use super::counts::Tables;
 use super::difference::Difference;
 use super::labels::Labels;
 use super::score::Score;
-use crate::replay::Outcome;
+use crate::replay::{Found, Outcome};
 use crate::time::Timestamp;
 
 /// The time that was looked at.
@@ -46,7 +46,7 @@ pub struct Report {
     pub new: Verdict,
     /// The one that it is compared with.
     pub old: Option<Verdict>,
-    /// What differs.
+    /// What differs, up to where both lists of incidents are whole.
     pub difference: Option<Difference>,
 }
 
@@ -57,12 +57,26 @@ impl Verdict {
     }
 }
 
+/// Where a list of incidents ends before the run does; what was opened later cannot be compared.
+fn listed_until(outcome: &Outcome) -> Option<Timestamp> {
+    let last = outcome.found.last().filter(|_| outcome.beyond > 0);
+    last.map(|found| found.opened_at)
+}
+
+fn before(found: &[Found], end: Option<Timestamp>) -> &[Found] {
+    let count = end.map_or(found.len(), |end| found.partition_point(|found| found.opened_at <= end));
+    found.get(..count).unwrap_or_default()
+}
+
 impl Report {
     /// Puts together what one config or two found.
     pub fn new(period: Period, new: Outcome, old: Option<Outcome>, labels: Option<&Labels>) -> Self {
         let new = Verdict::of(new, labels, period);
         let old = old.map(|old| Verdict::of(old, labels, period));
-        let difference = old.as_ref().map(|old| Difference::of(&new.outcome.found, &old.outcome.found));
+        let difference = old.as_ref().map(|old| {
+            let end = [&new, old].into_iter().filter_map(|verdict| listed_until(&verdict.outcome)).min();
+            Difference::of(before(&new.outcome.found, end), before(&old.outcome.found, end))
+        });
         Self { period, new, old, difference }
     }
 

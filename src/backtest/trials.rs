@@ -96,6 +96,17 @@ fn two_runs_differ_in_what_only_one_has_and_in_what_moved() {
     assert_eq!(Difference::of(&new, &new).both.len(), 3);
 }
 
+#[test]
+fn what_one_run_does_not_list_is_not_compared() {
+    let many = || {
+        vec![found("a", "errors", 100, 200), found("b", "errors", 300, 400), found("c", "errors", 500, 600)]
+    };
+    let cut = Outcome { found: many()[..2].to_vec(), beyond: 1, ..outcome(Vec::new()) };
+    let report = Report::new(DAY, outcome(many()), Some(cut), None);
+    let difference = report.difference.unwrap();
+    assert_eq!((difference.both.len(), difference.only_new.len()), (2, 0));
+}
+
 #[track_caller]
 fn check(conditions_text: &str, expected: &[&str]) {
     let new = outcome(vec![

@@ -292,7 +292,7 @@ fn cards(told: &Told) -> (Vec<Card>, usize) {
     let difference = told.report.difference.as_ref();
     let mark = |place: usize| match difference {
         None => "",
-        Some(difference) if difference.only_new.contains(&place) => "new",
+        Some(difference) if difference.only_new.binary_search(&place).is_ok() => "new",
         Some(difference) if difference.moved.iter().any(|pair| pair.new == place) => "moved",
         Some(_) => "in both",
     };

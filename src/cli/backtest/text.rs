@@ -111,8 +111,10 @@ fn tables(told: &Told, out: &mut String) {
     }
     let beyond = told.report.new.outcome.beyond;
     if beyond > 0 {
-        let _ =
-            writeln!(out, "{beyond} incidents beyond the first 20000 are counted in all and in nothing else");
+        let _ = writeln!(
+            out,
+            "{beyond} incidents beyond the first 20000 are counted in all and in nothing else; what differs is told up to there"
+        );
     }
 }
 
