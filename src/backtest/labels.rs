@@ -230,9 +230,7 @@ mod tests {
         );
         check(
             "start,end\n1,2,3\n",
-            Err(
-                "labels.csv:2: no CSV (3 cells where the header has 2): give rows of as many cells as the header has",
-            ),
+            Err("labels.csv:2: has 3 cells where the header has 2: give as many, empty ones too"),
         );
         let refused = Labels::read("start,end\n1,soon\n".as_bytes(), "labels.csv").unwrap_err().to_string();
         assert!(refused.starts_with("labels.csv:2: end: ") && refused.contains("soon"), "{refused}");
