@@ -21,6 +21,7 @@ RUN mkdir -p src demo-service/src \
 # ---- Our own crates ----
 FROM dependencies AS builder
 COPY config config
+COPY templates templates
 COPY demo-service/src demo-service/src
 COPY src src
 # A copied file keeps its date, which lies before the build of the empty crates: Cargo would take those for fresh.

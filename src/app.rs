@@ -15,7 +15,7 @@ pub use self::reload::{Load, Reloading};
 use crate::api::{Entrance, InForce, SignalInfo};
 use crate::config::{self, Config};
 use crate::llm::Model;
-use crate::runtime::{Clock, ConfigMetrics, Handle, Parts, Polled, Reloads, Started, Supervisor};
+use crate::runtime::{Candidate, Clock, ConfigMetrics, Handle, Parts, Polled, Reloads, Started, Supervisor};
 use crate::series::SignalName;
 use crate::store::Store;
 use crate::telemetry::Registry;
@@ -177,6 +177,16 @@ fn in_force(config: &Config, at: Timestamp) -> InForce {
 fn polled(config: &Config) -> Vec<Polled> {
     let polled = |signal: &config::Signal| Polled { query: signal.query.clone(), interval: signal.interval };
     config.signals.iter().map(polled).collect()
+}
+
+/// What an agent with this config would go by, for a run over the past.
+pub fn candidate(config: &Config) -> Candidate {
+    let signals = config.signals.iter().map(|signal| signal.query.signal.clone());
+    Candidate {
+        engine: engine_settings(config, signals),
+        signals: polled(config),
+        history: config.runtime.history,
+    }
 }
 
 /// What the engine is told of a config, for these signals.

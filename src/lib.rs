@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod app;
+pub mod backtest;
 pub mod cli;
 pub mod config;
 pub mod correlate;

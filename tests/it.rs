@@ -14,6 +14,7 @@
 
 mod it {
     pub(crate) mod backends;
+    pub(crate) mod backtest;
     pub(crate) mod bad_config_table;
     pub(crate) mod bad_configs;
     pub(crate) mod command_line;

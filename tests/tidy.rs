@@ -35,6 +35,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("engine", &["diagnose", "incident", "correlate", "detect", "id", "time", "secret", "series"]),
     ("replay", &["engine", "schedule", "diagnose", "incident", "correlate", "detect",
         "id", "time", "secret", "series"]),
+    ("backtest", &["replay", "engine", "incident", "detect", "id", "time", "secret", "series"]),
     // Ports: one outside world each.
     ("record", &["engine", "diagnose", "incident", "correlate", "detect", "id", "time", "secret", "series"]),
     ("transport", &["id", "time", "secret", "series"]),
@@ -67,6 +68,7 @@ const MUTUAL: (&str, &str) = ("api", "config");
 /// Crates that stop at a room, and the rooms or file names where they may be named.
 const STOPS: &[(&str, &[&str])] = &[
     ("async_openai", &["llm"]),
+    ("askama", &["cli"]),
     ("axum", &["api", "app", "demo"]),
     ("clap", &["cli", "main"]),
     ("portent_demo_service", &["demo", "app", "cli"]),
@@ -77,8 +79,18 @@ const STOPS: &[(&str, &[&str])] = &[
     ("utoipa_axum", &["api"]),
 ];
 
-const CORE: &[&str] =
-    &["series", "detect", "correlate", "incident", "diagnose", "schedule", "engine", "replay", "discover"];
+const CORE: &[&str] = &[
+    "series",
+    "detect",
+    "correlate",
+    "incident",
+    "diagnose",
+    "schedule",
+    "engine",
+    "replay",
+    "backtest",
+    "discover",
+];
 
 /// Words that break the core's promise to be a function of its arguments.
 const IMPURE: &[(&str, &str)] = &[

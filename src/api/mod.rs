@@ -11,6 +11,7 @@ mod diagnosis_view;
 mod docs;
 mod entrance;
 mod events;
+mod foreseen_view;
 mod hosts;
 mod in_force;
 mod incident_view;

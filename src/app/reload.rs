@@ -9,11 +9,13 @@ use tracing::warn;
 
 use super::{engine_settings, in_force, polled};
 use crate::api::{InForce, Refusal};
-use crate::config::{Changes, Config};
+use crate::config::{Changes, Config, KeyChange};
 use crate::llm::Model;
 use crate::runtime::{
-    Change, Clock, ConfigMetrics, ModelChange, Reconfigurer, ReloadError, ReloadQueue, Supervisor,
+    Change, Clock, ConfigMetrics, Fate, Foreseen, ModelChange, Reconfigurer, ReloadAsked as Asked,
+    ReloadError, ReloadQueue, SignalForeseen, Supervisor,
 };
+use crate::series::SignalName;
 use crate::source::Prometheus;
 use crate::telemetry::Level;
 
@@ -55,7 +57,14 @@ impl Reloader {
     pub(super) async fn run(mut self, mut queue: ReloadQueue) {
         let cancelled = self.supervisor.cancelled();
         let serving = async {
-            while let Some(reply) = queue.next().await {
+            while let Some(asked) = queue.next().await {
+                let reply = match asked {
+                    Asked::Reload(reply) => reply,
+                    Asked::Foresee(reply) => {
+                        let _ = reply.send(self.foresee().await);
+                        continue;
+                    }
+                };
                 let outcome = self.reload().await;
                 let refusal = outcome.as_ref().err().cloned();
                 // Whoever asked may have gone: the status tells it as well.
@@ -96,29 +105,84 @@ impl Reloader {
         }
     }
 
-    async fn attempt(&mut self) -> anyhow::Result<Changes> {
+    /// Reads the config as it stands now.
+    async fn read(&self) -> anyhow::Result<Config> {
         let load = self.reloading.load.clone();
         let load = load.context("this agent runs without a config file: there is nothing to read again")?;
         let loaded = self.supervisor.compute(move || load()).await;
-        let config = loaded.context("reading the config ended by a defect")??;
+        loaded.context("reading the config ended by a defect")?
+    }
+
+    /// What a reload would change, and everything for which it would be refused.
+    async fn foresee(&self) -> Foreseen {
+        let hash_before = self.config.hash();
+        let config = match self.read().await {
+            Ok(config) => config,
+            Err(error) => {
+                let refused = format!("{error:#}").lines().map(str::to_owned).collect();
+                return Foreseen { hash_before, refused, ..Foreseen::default() };
+            }
+        };
         let changes = config.changes_since(&self.config);
+        let (change, refused) = match self.try_out(&config, &changes) {
+            Ok(change) => (Some(change), Vec::new()),
+            Err(mistakes) => (None, mistakes),
+        };
+        let told = &changes.told;
+        let kept = |signal: &SignalName| {
+            let because = change.as_ref().and_then(|change| self.reconfigurer.begins_anew(change, signal));
+            because.map_or(Fate::Kept, |because| Fate::Anew { because })
+        };
+        let plain = |changes: Vec<KeyChange>| {
+            changes.into_iter().map(|change| (change.key, change.before, change.after)).collect()
+        };
+        let foreseen = |signal: &SignalName, fate: Fate| SignalForeseen {
+            signal: signal.clone(),
+            settings: match fate {
+                Fate::Added | Fate::Removed => Vec::new(),
+                Fate::Kept | Fate::Anew { .. } => plain(config.signal_changes_since(&self.config, signal)),
+            },
+            fate,
+        };
+        let added = told.added.iter().map(|signal| foreseen(signal, Fate::Added));
+        let removed = told.removed.iter().map(|signal| foreseen(signal, Fate::Removed));
+        let changed = told.changed.iter().map(|signal| foreseen(signal, kept(signal)));
+        Foreseen {
+            hash_before,
+            config_hash: Some(config.hash()),
+            signals: added.chain(removed).chain(changed).collect(),
+            unchanged: config.signals.len() - told.added.len() - told.changed.len(),
+            keys: plain(config.key_changes_since(&self.config, &changes.keys)),
+            refused,
+        }
+    }
+
+    /// Makes everything that can fail; nothing is changed yet.
+    fn try_out(&self, config: &Config, changes: &Changes) -> Result<Change, Vec<String>> {
         let mut mistakes: Vec<String> = changes.at_start_only().into_iter().map(needs_a_restart).collect();
         let client = changes.touch("source").then(|| Prometheus::new(&config.source)).transpose();
         let client = client.map_err(|error| mistakes.push(error.to_string())).unwrap_or_default();
-        let model = model(&config, &changes).map_err(|error| mistakes.push(error.to_string()));
+        let model = model(config, changes).map_err(|error| mistakes.push(error.to_string()));
         let model = match model {
             Ok(model) if mistakes.is_empty() => model,
-            Ok(_) | Err(()) => anyhow::bail!(mistakes.join("\n")),
+            Ok(_) | Err(()) => return Err(mistakes),
         };
-        let change = Change {
+        Ok(Change {
             settings: config.runtime.clone(),
-            engine: engine_settings(&config, config.signals.iter().map(|signal| signal.query.signal.clone())),
-            signals: polled(&config),
+            engine: engine_settings(config, config.signals.iter().map(|signal| signal.query.signal.clone())),
+            signals: polled(config),
             source: config.source.clone(),
             client,
             model,
             told: changes.told.clone(),
-        };
+        })
+    }
+
+    async fn attempt(&mut self) -> anyhow::Result<Changes> {
+        let config = self.read().await?;
+        let changes = config.changes_since(&self.config);
+        let change =
+            self.try_out(&config, &changes).map_err(|mistakes| anyhow::anyhow!(mistakes.join("\n")))?;
         let applied = self.reconfigurer.apply(change).await;
         applied.context("the store does not take the change, so the config of before stays in force")?;
         if let Some(level) = self.reloading.level.as_ref().filter(|_| changes.touch("log.level")) {

@@ -7,9 +7,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::incident_args::IncidentCommand;
 use crate::api::{Scope, key_name};
+use crate::backtest::{Condition, conditions};
 use crate::config::Override;
 use crate::detect::{Choice, UnknownDetector};
-use crate::time::parse_duration;
+use crate::time::{Timestamp, parse_duration, parse_timestamp};
 
 /// Said by `portent --help`.
 const ABOUT: &str = "\
@@ -66,6 +67,16 @@ pub(super) enum Command {
     /// RECORDING holds some signals of some services. Each incident says when it opened and resolved, which series were in
     /// trouble, and every diagnosis as it was made at its time. See docs/howto/files.md.
     Replay(ReplayArgs),
+    /// Try a config on the history of its backend, before it is used
+    ///
+    /// Reads the history by range queries, one at a time and with rests, and lives through it in virtual time as the
+    /// agent would have: the same slots, baselines, gates and grouping, and so the same incidents with the same ids.
+    /// Says how many incidents a day there would have been, by signal, service and severity; how they fit what was
+    /// really wrong (--labels); and what another config would have said of the same samples (--against). What was before
+    /// --since only teaches. It changes nothing, and Ctrl-C ends it.
+    ///
+    /// Exit 1 where a condition of --fail-on is met or the history cannot be read.
+    Backtest(BacktestArgs),
     /// Look at the incidents of a running agent
     #[command(subcommand)]
     Incident(IncidentCommand),
@@ -295,6 +306,74 @@ pub(super) struct ReplayArgs {
     /// service that is called then explains that of its callers
     #[arg(long, value_name = "FILE")]
     pub(super) edges: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BacktestArgs {
+    /// The config to try; its [source] says where the history is
+    #[arg(long = "config.file", value_name = "FILE")]
+    pub(super) config_file: PathBuf,
+    /// A config to compare it with, such as the one in force; it is tried on the same samples from the same backend
+    #[arg(long, value_name = "FILE")]
+    pub(super) against: Option<PathBuf>,
+    /// Where to begin: so long before the end, or at a time
+    #[arg(long, default_value = "7d", value_name = "DURATION|TIME", value_parser = since)]
+    pub(super) since: Since,
+    /// Where to end, as Unix seconds or RFC 3339; now where it is not given
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(super) until: Option<Timestamp>,
+    /// What was really wrong: CSV with the header start,end[,service][,signal], times as Unix seconds or RFC 3339
+    #[arg(long, value_name = "FILE")]
+    pub(super) labels: Option<PathBuf>,
+    /// When it counts as failed, such as 'incidents>2/day,P0>0,recall<0.8,precision<0.5,delay>5m,new>0': a name, one of
+    /// > >= < <= and a number; counts may be by /day or /week
+    #[arg(long, value_name = "CONDITIONS", value_delimiter = ',', value_parser = condition)]
+    pub(super) fail_on: Vec<Condition>,
+    /// The form of the report on standard output
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+    /// Write the report with plots as one page that needs no network
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+}
+
+/// Where a span of the past begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Since {
+    /// So long before its end.
+    Ago(Duration),
+    /// At a time.
+    At(Timestamp),
+}
+
+impl Since {
+    pub(super) fn before(self, end: Timestamp) -> Timestamp {
+        match self {
+            Self::Ago(span) => end.minus(span),
+            Self::At(at) => at,
+        }
+    }
+}
+
+fn since(text: &str) -> Result<Since, String> {
+    let most = Duration::from_secs(400 * 86_400);
+    match (parse_duration(text), parse_timestamp(text)) {
+        (Ok(span), _) if (Duration::from_secs(60)..=most).contains(&span) => Ok(Since::Ago(span)),
+        (Err(_), Ok(at)) => Ok(Since::At(at)),
+        (Ok(_), _) | (Err(_), Err(_)) => {
+            Err("give a duration from 1m to 400d, such as 28d, or a time as Unix seconds or RFC 3339"
+                .to_owned())
+        }
+    }
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    parse_timestamp(text).map_err(|error| error.to_string())
+}
+
+fn condition(text: &str) -> Result<Condition, String> {
+    let mut read = conditions(text).map_err(|error| error.to_string())?;
+    read.pop().ok_or_else(|| "give a condition, such as incidents>2/day".to_owned())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod args;
+mod backtest;
 mod carry;
 mod certificates;
 mod check;

@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 
 use super::args::{CheckCommand, Cli, Command, DemoArgs, KeyCommand, Output, RunArgs};
-use super::{check, detect, incident, init, key, probe, reference, replay};
+use super::{backtest, check, detect, incident, init, key, probe, reference, replay};
 use crate::app::{App, Reloading};
 use crate::config::Config;
 use crate::runtime::Clock;
@@ -50,6 +50,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(CheckCommand::Ready(args)) => block_on(probe::probe(probe::Probe::Ready, args)),
         Command::Detect(args) => as_far_as_read(detect::detect(&args)),
         Command::Replay(args) => as_far_as_read(replay::replay(&args)),
+        Command::Backtest(args) => block_on(backtest::backtest(args)),
         Command::Incident(command) => block_on(incident::incident(command)),
         Command::Key(KeyCommand::New(args)) => key::new_key(&args),
         Command::Reference { what } => reference::print(what),
@@ -132,18 +133,18 @@ async fn run_agent(args: RunArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// SIGTERM and Ctrl-C.
-struct Stops {
+pub(super) struct Stops {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Stops {
-    fn listen() -> std::io::Result<Self> {
+    pub(super) fn listen() -> std::io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
     /// Waits for the next one.
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

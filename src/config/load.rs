@@ -10,7 +10,7 @@ use super::report::{Mistake, Origin, Place, Report};
 use super::section::{Notes, Section};
 use super::settings::Config;
 use super::tree::{self, Node, Table, Value};
-use super::{api, change, sections, signals};
+use super::{api, change, sections, signals, values};
 use crate::id::Digest;
 
 /// Layer 0: every key with its default.
@@ -100,7 +100,8 @@ fn assemble(
     match (Report::of(mistakes), draft) {
         (Some(report), _) => Err(report),
         (None, Some(config)) => {
-            Ok(Config { hash: hash_of(&settings, &secrets), marks: change::marks(&settings), ..config })
+            let (marks, values) = (change::marks(&settings), values::values(&settings, &secrets));
+            Ok(Config { hash: hash_of(&settings, &secrets), marks, values, ..config })
         }
         (None, None) => Err(report_of(Vec::new())),
     }
@@ -135,6 +136,7 @@ fn draft(settings: &Table, notes: &Notes) -> Option<Config> {
         runtime: runtime?,
         hash: Digest::ZERO,
         marks: change::Marks::default(),
+        values: values::Values::default(),
     })
 }
 

@@ -19,6 +19,7 @@ mod signals;
 mod tree;
 #[cfg(test)]
 mod trials;
+mod values;
 mod zone;
 
 pub use self::change::Changes;
@@ -29,3 +30,4 @@ pub use self::report::{Mistake, Origin, Place, Report};
 pub use self::settings::{Config, Signal, SignalDefaults};
 #[cfg(test)]
 pub(crate) use self::trials::write_private;
+pub use self::values::KeyChange;

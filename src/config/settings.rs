@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::change::Marks;
+use super::values::Values;
 use crate::detect::{self, Kind, SignalPlan};
 use crate::id::Digest;
 use crate::secret::Secret;
@@ -39,6 +40,7 @@ pub struct Config {
     pub runtime: runtime::Settings,
     pub(super) hash: Digest,
     pub(super) marks: Marks,
+    pub(super) values: Values,
 }
 
 /// One signal.

@@ -6,6 +6,7 @@ mod backend;
 mod clock;
 mod crew;
 mod engine_time;
+mod history;
 mod jumping;
 mod metrics;
 mod pipeline;
@@ -20,12 +21,15 @@ mod status;
 mod supervisor;
 
 pub use self::clock::Clock;
+pub use self::history::{Candidate, HistoryError, Lived, Progress, Reading, Span, live_through};
 pub use self::jumping::Awake;
 pub use self::metrics::{ConfigMetrics, metrics_reference};
 pub use self::reconfigure::{Change, ModelChange, Reconfigurer};
 #[cfg(test)]
 pub(crate) use self::rehearsal::{Asked, Rehearsal, rehearse};
-pub use self::reloads::{ReloadError, ReloadQueue, Reloads};
+pub use self::reloads::{
+    Asked as ReloadAsked, Fate, Foreseen, ReloadError, ReloadQueue, Reloads, SignalForeseen,
+};
 pub use self::settings::{BandSettings, Settings};
 pub use self::start::{Parts, Polled, StartError, Started, start};
 pub use self::status::{

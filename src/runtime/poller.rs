@@ -3,7 +3,7 @@
 //! A poll is never doubled: the next slot is looked for when the one before is done, and what passed meanwhile is
 //! counted. After a failure the slots stretch; while the backend is silent, one signal asks for all of them.
 
-mod appetite;
+pub(super) mod appetite;
 mod fetch;
 mod progress;
 

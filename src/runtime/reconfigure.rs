@@ -13,6 +13,7 @@ use super::poller::{Assignment, Orders, history_of};
 use super::settings::{BandSettings, Settings};
 use super::start::Polled;
 use super::status::{Handle, Request, Unavailable};
+use crate::detect::SignalPlan;
 use crate::engine::{self, ConfigChange, Input, Reconfiguration};
 use crate::llm::Model;
 use crate::series::SignalName;
@@ -107,6 +108,20 @@ impl Reconfigurer {
         Ok(())
     }
 
+    /// Why the series of a signal would begin without state under a change; `None` where they would keep it, or where the
+    /// signal is new.
+    pub fn begins_anew(&self, change: &Change, signal: &SignalName) -> Option<&'static str> {
+        let find = |signals: &[(SignalName, SignalPlan)]| {
+            signals.iter().find(|(name, _)| name == signal).map(|(_, plan)| plan.clone())
+        };
+        let (before, after) = (find(&self.engine.signals)?, find(&change.engine.signals)?);
+        if self.asks_anew(&self.orders(change, &self.backend.borrow())).contains(signal) {
+            return Some("it asks something else, or its series are named in another way");
+        }
+        let because = "its step, or what its series remember, is another one";
+        (!after.keeps_state_of(&before)).then_some(because)
+    }
+
     /// Has it written down that a config was refused.
     pub async fn note_refusal(&self, config_hash: String, because: String) {
         let message = Message::Input(Input::ReloadFailed { config_hash, because });
@@ -170,7 +185,7 @@ impl Reconfigurer {
     /// Signals whose poller ends: nobody watches them any more, or what they have taught is forgotten.
     fn to_end(&self, change: &Change, asks_anew: &BTreeSet<SignalName>) -> Vec<SignalName> {
         let plan = |name: &SignalName| change.engine.signals.iter().find(|(signal, _)| signal == name);
-        let ends = |(signal, before): &&(SignalName, crate::detect::SignalPlan)| {
+        let ends = |(signal, before): &&(SignalName, SignalPlan)| {
             asks_anew.contains(signal) || plan(signal).is_none_or(|(_, plan)| !plan.keeps_state_of(before))
         };
         self.engine.signals.iter().filter(ends).map(|(signal, _)| signal.clone()).collect()
@@ -230,7 +245,7 @@ mod tests {
     use super::super::status::Status;
     use super::super::supervisor::Supervisor;
     use super::*;
-    use crate::detect::{self, Kind, SignalPlan};
+    use crate::detect::{self, Kind};
     use crate::source::SignalQuery;
     use crate::telemetry::Registry;
     use crate::{correlate, incident};

@@ -306,3 +306,72 @@ async fn a_model_that_is_switched_on_is_asked_about_what_opens_next_and_one_that
     opened(3).await;
     assert_eq!(asked.load(Ordering::SeqCst), before, "nobody is asked any more");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_foretells_a_reload_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo = Demo::start(World::new(43, Schedule::Off), real_clock()).await;
+    let base = base(&demo);
+    let signals = |sigma: &str, cpu: &str| {
+        signal("error_rate", sigma)
+            + &signal("cpu_usage", "")
+            + &format!("[signal.memory]\nquery = \"{cpu}\"\n")
+    };
+    let agent = Agent::start(folder.path(), &(base.clone() + &signals("sigma = 3", "demo_memory_bytes")));
+    agent.ready().await;
+    let before = in_force(&agent).await;
+    let foresee = async || {
+        let url = format!("{}/-/reload?dry_run=true", agent.url);
+        let reply = reqwest::Client::new().post(url).send().await.unwrap();
+        assert_eq!(reply.status(), 200);
+        reply.json::<Value>().await.unwrap()
+    };
+    let nothing = foresee().await;
+    assert_eq!(
+        (&nothing["applies"], &nothing["signals"], &nothing["config_hash"]),
+        (&true.into(), &Value::Array(vec![]), &before.0.clone().into())
+    );
+
+    write(
+        folder.path(),
+        &(base.clone() + &signals("sigma = 4", "demo_memory_bytes * 2") + &signal("latency_p95", "")),
+    );
+    let told = foresee().await;
+    let rows = told["signals"].as_array().unwrap().iter().map(|row| {
+        let text = |key: &str| row[key].as_str().unwrap_or("-").to_owned();
+        let settings = row["settings"].as_array().unwrap().iter();
+        let settings: Vec<String> =
+            settings.map(|one| format!("{} {} {}", one["key"], one["before"], one["after"])).collect();
+        (text("signal"), text("change"), text("state"), settings.join("; "))
+    });
+    let rows: Vec<_> = rows.collect();
+    let row = |a: &str, b: &str, c: &str, d: &str| (a.to_owned(), b.to_owned(), c.to_owned(), d.to_owned());
+    assert_eq!(
+        rows,
+        [
+            row("latency_p95", "added", "anew", ""),
+            row("error_rate", "changed", "kept", "\"sigma\" \"3\" \"4\""),
+            row("memory", "changed", "anew", "\"query\" \"demo_memory_bytes\" \"demo_memory_bytes * 2\""),
+        ]
+    );
+    assert_eq!((told["unchanged_signals"].as_u64(), in_force(&agent).await), (Some(1), before.clone()));
+
+    // The reload does what was foretold.
+    assert_eq!(post(&agent).await.0, 200);
+    assert_eq!(in_force(&agent).await.0, told["config_hash"].as_str().unwrap());
+
+    write(folder.path(), &(base.clone() + &signals("sigma = 400", "demo_memory_bytes")));
+    let refused = foresee().await;
+    assert_eq!((&refused["applies"], &refused["config_hash"]), (&false.into(), &Value::Null));
+    assert!(refused["refused"].to_string().contains("sigma"), "{refused}");
+    write(folder.path(), &(base + &signals("", "demo_memory_bytes") + "[store]\npath = \"other.db\"\n"));
+    // A flag stands over that key, so it is no change; this one is.
+    write(
+        folder.path(),
+        &(std::fs::read_to_string(folder.path().join("portent.toml")).unwrap()
+            + "[log]\nformat = \"json\"\n"),
+    );
+    let refused = foresee().await;
+    assert!(refused["refused"].to_string().contains("log.format"), "{refused}");
+    assert!(in_force(&agent).await.1, "a dry run is no failed reload");
+}

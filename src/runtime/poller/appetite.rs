@@ -5,32 +5,32 @@ const POINTS_MAX: u64 = 11_000;
 
 /// Points of one request, learnt from what failed and from what was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Appetite {
+pub(in crate::runtime) struct Appetite {
     at_once: u64,
     /// What is known to be too much.
     too_much: u64,
 }
 
 impl Appetite {
-    pub(super) const WHOLE: Self = Self { at_once: u64::MAX, too_much: u64::MAX };
+    pub(in crate::runtime) const WHOLE: Self = Self { at_once: u64::MAX, too_much: u64::MAX };
 
     /// Points that the next request may ask for: at least one.
-    pub(super) fn at_once(self) -> u64 {
+    pub(in crate::runtime) fn at_once(self) -> u64 {
         self.at_once
     }
 
     /// So many were too many: a quarter next time, since an answer that is too much is also dear.
-    pub(super) fn was_too_much(&mut self, points: u64) {
+    pub(in crate::runtime) fn was_too_much(&mut self, points: u64) {
         *self = Self { at_once: (points / 4).max(1), too_much: points.max(2) };
     }
 
     /// A request was answered: twice as many next time, as long as that stays well below what failed.
-    pub(super) fn was_answered(&mut self) {
+    pub(in crate::runtime) fn was_answered(&mut self) {
         self.at_once = self.at_once.saturating_mul(2).min(self.too_much / 2);
     }
 
     /// All that was due was answered. What was too much once is tried again by and by: it may have been a bad moment.
-    pub(super) fn was_whole(&mut self) {
+    pub(in crate::runtime) fn was_whole(&mut self) {
         self.too_much = self.too_much.saturating_mul(2);
         if self.too_much > POINTS_MAX {
             *self = Self::WHOLE;

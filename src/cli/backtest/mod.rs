@@ -1,0 +1,11 @@
+//! `portent backtest`: a config tried on the history of its backend.
+
+mod bar;
+mod json;
+mod page;
+mod plot;
+mod run;
+mod text;
+mod told;
+
+pub(super) use self::run::backtest;
