@@ -128,7 +128,7 @@ impl Run {
             }
             (Some(anomaly), None) => {
                 self.inside_in_a_row += 1;
-                if self.inside_in_a_row < settings.clear_points {
+                if self.inside_in_a_row < settings.clear_samples(step) {
                     return Step::Nothing;
                 }
                 let ended = *anomaly;

@@ -198,6 +198,8 @@ impl Default for Settings {
 
 /// A sample rarer than this is outside, however few series there are.
 const CUT_MAX: f64 = 1e-3;
+/// An anomaly is not over before the series was well for so long.
+const CLEAR_TIME: Duration = Duration::from_secs(180);
 /// A level is not adopted on fewer samples.
 const ADOPT_POINTS: usize = 30;
 
@@ -229,6 +231,18 @@ impl Settings {
         match self.detector {
             Detector::Tail => self.baseline_points.max(ADOPT_POINTS),
             Detector::Classic => self.baseline_points,
+        }
+    }
+
+    /// So many samples inside in a row clear an anomaly at a step: `clear_points`, and with the tail detector three minutes
+    /// at least, or what comes and goes within minutes would be an anomaly each time.
+    pub(super) fn clear_samples(&self, step: Duration) -> usize {
+        match self.detector {
+            Detector::Tail => {
+                let steps = CLEAR_TIME.as_secs_f64() / step.as_secs_f64().max(1e-3);
+                self.clear_points.max(steps.ceil().min(1000.0) as usize)
+            }
+            Detector::Classic => self.clear_points,
         }
     }
 

@@ -99,6 +99,12 @@ impl Detect {
     /// baseline and are otherwise silent. A batch of a signal that is not configured is ignored.
     pub fn judge(&mut self, batch: &Batch, muted_until: Timestamp) {
         let Some(table) = self.tables.get_mut(batch.signal()) else { return };
+        // The boundaries depend on how many series there are: a batch of a fleet that is new counts as a whole.
+        if batch.rows().count() > table.tracked() {
+            batch.rows().for_each(|row| table.expect_series(row.key));
+            self.share_out();
+        }
+        let Some(table) = self.tables.get_mut(batch.signal()) else { return };
         let pending = self.pending.entry(batch.signal().clone()).or_default();
         let mut counts = Counts::default();
         for row in batch.rows() {
@@ -200,14 +206,18 @@ impl Detect {
 
     /// Shares the expected number of false openings out among all samples that are judged in a day.
     fn share_out(&mut self) {
+        let samples = self.samples_a_day();
+        for table in self.tables.values_mut() {
+            table.set_cut(table.plan.settings.cut(samples));
+        }
+    }
+
+    /// Samples a day over all series, in steps of a tenth, so that one that comes or goes does not move every boundary.
+    fn samples_a_day(&self) -> f64 {
         let samples =
             |table: &Table| table.tracked() as f64 * DAY_S / table.plan.step.as_secs_f64().max(1e-3);
         let total: f64 = self.tables.values().map(samples).sum();
-        // In steps of a tenth, so that a series that comes or goes does not move every boundary.
-        let rounded = 1.1_f64.powf(total.max(1.0).log(1.1).ceil());
-        for table in self.tables.values_mut() {
-            table.set_cut(table.plan.settings.cut(rounded));
-        }
+        1.1_f64.powf(total.max(1.0).log(1.1).ceil())
     }
 
     fn count(&mut self, signal: &SignalName, counts: Counts) {

@@ -229,6 +229,11 @@ impl Table {
         is_usual
     }
 
+    /// Makes room for a series that is about to be judged.
+    pub(super) fn expect_series(&mut self, key: &Arc<SeriesKey>) {
+        let _ = self.row_of(key);
+    }
+
     /// Takes the probability at which a score of 1 stands from now on.
     pub(super) fn set_cut(&mut self, cut: f64) {
         self.cut = cut;

@@ -1,7 +1,5 @@
 //! Runs recorded samples through the whole pipeline in virtual time: what the agent would have said, and when.
 
-mod solo;
-
 use indexmap::IndexMap;
 
 use crate::diagnose::Diagnosis;
@@ -10,8 +8,6 @@ use crate::id::IncidentId;
 use crate::incident::Incident;
 use crate::series::Batch;
 use crate::time::Timestamp;
-
-pub use self::solo::{Change, Judged, Solo};
 
 /// An incident as it stood when the recording ended.
 #[derive(Debug, Clone, PartialEq)]

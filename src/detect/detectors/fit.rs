@@ -38,6 +38,9 @@ const EXCESSES_MAX: f32 = 100.0;
 /// How fast the threshold follows once it has settled, in its own size a sample.
 const THRESHOLD_RATE: f32 = 0.005;
 const THRESHOLD_MIN: f32 = 0.05;
+/// As long as there are no more excesses than this, one of them may be a fault: it counts no more than this, in scales.
+const EARLY_EXCESSES: f32 = 20.0;
+const EARLY_EXCESS_MAX: f32 = 4.0;
 /// A method of moments knows no heavier tail than this.
 const SHAPE_MAX: f64 = 0.49;
 
@@ -56,7 +59,8 @@ impl Fit {
         self.threshold = (before + rate * before.max(0.2) * pull).max(THRESHOLD_MIN);
         if exceeds {
             // What exceeds is measured from where the threshold goes, so that a jump of it takes nothing twice.
-            let excess = (value - self.threshold).max(0.0);
+            let most = if self.excesses < EARLY_EXCESSES { EARLY_EXCESS_MAX } else { f32::MAX };
+            let excess = (value - self.threshold).clamp(0.0, most);
             let weight = 1.0 / (self.excesses + 1.0).min(EXCESSES_MAX);
             self.mean += weight * (excess - self.mean);
             self.square += weight * (excess * excess - self.square);

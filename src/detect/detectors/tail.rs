@@ -39,6 +39,10 @@ const LONG_EVERY: u32 = 8;
 const SCALE_MEMORY: f64 = 240.0;
 /// A residual teaches its scale at most so many times that.
 const WINSOR: f64 = 4.0;
+/// Until so many samples are learnt, the scale is the spread of the level's own samples.
+const ROBUST_UNTIL: f64 = 48.0;
+/// The median absolute deviation of a normal distribution times this is its standard deviation.
+const MEDIAN_TO_DEVIATION: f64 = 1.4826;
 /// The mean absolute deviation of a normal distribution times this is its standard deviation.
 const MEAN_TO_DEVIATION: f64 = 1.2533;
 
@@ -375,6 +379,14 @@ impl Tail {
         }
         let before = self.long[row];
         self.long[row] = self.level(row, MEMORY);
+        // What varies more than before is not only elsewhere: two levels in turn are no outage each time.
+        let level = self.long[row];
+        let kept = values.len().min(LEVELS[1]).max(1) as f64;
+        let apart =
+            values.iter().rev().take(LEVELS[1]).map(|value| (value - level).abs()).sum::<f64>() / kept;
+        for scale in &mut self.scales[row] {
+            scale.value = scale.value.max(MEAN_TO_DEVIATION * apart);
+        }
         self.seasons.shift(row, self.long[row] - before);
     }
 
@@ -391,12 +403,18 @@ impl Tail {
         if pending.floor <= 0.0 {
             return;
         }
+        // A fault among the first samples may not make the scale: it would hide the next ones.
+        let is_early = self.scales[row].iter().any(|scale| scale.seen < ROBUST_UNTIL);
+        let early = if is_early { self.spread(row) } else { 0.0 };
         for view in 0..VIEWS {
             let scale = &mut self.scales[row][view];
-            let limit = if scale.seen < 10.0 { f64::MAX } else { WINSOR * scale.value.max(pending.floor) };
             scale.seen = (scale.seen + 1.0).min(SCALE_MEMORY);
-            let residual = pending.residuals[view].abs().min(limit);
-            scale.value += (MEAN_TO_DEVIATION * residual - scale.value) / scale.seen;
+            if scale.seen <= ROBUST_UNTIL {
+                scale.value = early;
+            } else {
+                let residual = pending.residuals[view].abs().min(WINSOR * scale.value.max(pending.floor));
+                scale.value += (MEAN_TO_DEVIATION * residual - scale.value) / scale.seen;
+            }
             if scale.seen > 8.0 {
                 for nth in view * RUNS..(view + 1) * RUNS {
                     self.fits[row][nth].learn(pending.statistics[nth]);
@@ -431,6 +449,22 @@ impl Tail {
         }
         let (_, middle, _) = values.select_nth_unstable_by(held / 2, f64::total_cmp);
         *middle
+    }
+
+    /// The median absolute deviation of the accepted samples, as a standard deviation.
+    fn spread(&self, row: usize) -> f64 {
+        let held = (self.accepted_count[row] as usize).min(MEMORY);
+        let middle = self.level(row, MEMORY);
+        let mut distances = [0.0; MEMORY];
+        for (distance, value) in distances.iter_mut().zip(&self.accepted[row * MEMORY..row * MEMORY + held]) {
+            *distance = (value - middle).abs();
+        }
+        let distances = &mut distances[..held];
+        if distances.is_empty() {
+            return 0.0;
+        }
+        let (_, median, _) = distances.select_nth_unstable_by(held / 2, f64::total_cmp);
+        MEDIAN_TO_DEVIATION * *median
     }
 
     /// A scale is never below what the series' own resolution and the settings say.
