@@ -18,6 +18,8 @@ use crate::time::Timestamp;
 pub(super) struct Judged {
     pub(super) verdict: Verdict,
     pub(super) baseline: Baseline,
+    /// How many samples before this one have made the verdict with it.
+    pub(super) lead: usize,
 }
 
 /// The state of the detector of a signal, a row a series.
@@ -73,7 +75,7 @@ impl Panel {
                     return None;
                 }
                 let baseline = window.baseline(row, settings);
-                Some(Judged { verdict: judge(value, baseline, settings), baseline })
+                Some(Judged { verdict: judge(value, baseline, settings), baseline, lead: 0 })
             }
             Self::Tail(tail) => {
                 let Some(opinion) = tail.judge(row, (at, value), cut, settings) else {
@@ -92,7 +94,8 @@ impl Panel {
                     score: opinion.score,
                     side: opinion.side,
                 };
-                Some(Judged { verdict, baseline: Baseline { mean: opinion.expected, scale: opinion.scale } })
+                let baseline = Baseline { mean: opinion.expected, scale: opinion.scale };
+                Some(Judged { verdict, baseline, lead: opinion.run.saturating_sub(1) })
             }
         }
     }

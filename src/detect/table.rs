@@ -193,7 +193,24 @@ impl Table {
         } else {
             self.panel.leave_out(row);
         }
+        let step = match step {
+            Step::Opened(anomaly) => Step::Opened(self.begin(row, anomaly, judged.lead)),
+            Step::Nothing | Step::Cleared(_) | Step::Adopt { .. } => step,
+        };
         self.act(row, at, step, baseline.mean, emit);
+    }
+
+    /// Lets an anomaly that has just opened begin where the run of samples began that opened it.
+    fn begin(&mut self, row: usize, mut anomaly: Anomaly, lead: usize) -> Anomaly {
+        let marks = self.marks(row);
+        for mark in marks.iter().rev().take(lead + 1) {
+            anomaly.onset = anomaly.onset.min(Timestamp::from_millis(mark.at_ms));
+            if (mark.value - anomaly.expected).abs() > (anomaly.peak_value - anomaly.expected).abs() {
+                anomaly.peak_value = mark.value;
+            }
+        }
+        self.runs[row].anomaly = Some(anomaly);
+        anomaly
     }
 
     /// Tells what a sample has changed.

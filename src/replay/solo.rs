@@ -137,7 +137,9 @@ mod tests {
         let last = before[99].unwrap();
         assert!(last.lower < last.expected && last.expected < last.upper && last.score <= 1.0, "{last:?}");
         let mut other = solo;
-        let spike = other.take(minute(100), Some(900.0)).unwrap().verdict.unwrap();
+        // At a minute it takes two samples.
+        other.take(minute(100), Some(900.0)).unwrap();
+        let spike = other.take(minute(101), Some(900.0)).unwrap().verdict.unwrap();
         assert!(spike.score > 1.0, "{spike:?}");
         assert!((90.0..110.0).contains(&spike.expected), "the sample itself does not count: {spike:?}");
     }

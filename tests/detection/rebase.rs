@@ -15,7 +15,7 @@ impl Trial {
 
 #[test]
 fn a_rebase_ends_the_anomaly_and_warms_up_on_the_new_level_alone() {
-    let mut trial = Trial::new(Settings::default());
+    let mut trial = Trial::new(Settings::classic());
     assert_eq!(trial.run("10~1x40 90~1x5"), format!("{}{}^O^^^", "l".repeat(19), ".".repeat(21)));
     let rebased = trial.rebase().expect("it is warm");
     assert_eq!((rebased.points, rebased.needed), (5, 19));
@@ -28,7 +28,7 @@ fn a_rebase_ends_the_anomaly_and_warms_up_on_the_new_level_alone() {
 
 #[test]
 fn a_rebase_after_a_full_window_on_the_new_level_judges_at_once() {
-    let mut trial = Trial::new(Settings::default());
+    let mut trial = Trial::new(Settings::classic());
     trial.run("10~1x40 90~1x19");
     let rebased = trial.rebase().expect("it is warm");
     assert_eq!(rebased.points, 19);
@@ -37,7 +37,7 @@ fn a_rebase_after_a_full_window_on_the_new_level_judges_at_once() {
 
 #[test]
 fn what_was_flagged_before_a_rebase_is_no_evidence_after_it() {
-    let mut trial = Trial::new(Settings::default());
+    let mut trial = Trial::new(Settings::classic());
     trial.run("10~1x40 14 14");
     assert!(trial.view().signed_scores.last().is_some_and(|score| *score > 1.0));
     trial.rebase().expect("it is warm");
@@ -47,7 +47,7 @@ fn what_was_flagged_before_a_rebase_is_no_evidence_after_it() {
 
 #[test]
 fn a_series_without_a_baseline_is_refused_with_how_much_is_missing() {
-    let mut trial = Trial::new(Settings::default());
+    let mut trial = Trial::new(Settings::classic());
     assert_eq!(trial.rebase().err(), Some(NotRebased::Unknown));
     trial.run("10~1x12");
     assert_eq!(trial.rebase().err(), Some(NotRebased::Warming { points: 12, needed: 19 }));
@@ -57,7 +57,7 @@ fn a_series_without_a_baseline_is_refused_with_how_much_is_missing() {
 
 #[test]
 fn series_are_found_by_service_and_labels() {
-    let mut trial = Trial::new(Settings::default());
+    let mut trial = Trial::new(Settings::classic());
     trial.run("10");
     let found = |service: &str, labels: &[(&str, &str)]| {
         let labels = Labels::new(labels.iter().copied());
@@ -83,7 +83,7 @@ fn history_that_is_read_again_gives_the_state_that_the_rebase_left() {
     let samples: Vec<(Timestamp, f64)> =
         (0_i64..).map(|nth| (begin.plus(STEP * nth as u32), level(nth))).take(80).collect();
     for cut in 42..70 {
-        let mut live = Trial::new(Settings::default());
+        let mut live = Trial::new(Settings::classic());
         let (before, after) = samples.split_at(cut);
         let mut detect = live.detect.clone();
         replay(&mut detect, &live, before, 1);
@@ -93,7 +93,7 @@ fn history_that_is_read_again_gives_the_state_that_the_rebase_left() {
 
         let directive = Directive::Rebase { key: live.key.clone(), since: rebased.since, at: rebased.at };
         for parts in [1, 7, 80] {
-            let mut again = Detect::new([(signal(), plan(Settings::default(), STEP))]);
+            let mut again = Detect::new([(signal(), plan(Settings::classic(), STEP))]);
             again.direct(&directive);
             replay(&mut again, &live, &samples, parts);
             let seen = again.of_signal(&signal());
@@ -110,7 +110,7 @@ fn history_that_is_read_again_gives_the_state_that_the_rebase_left() {
 
 #[test]
 fn a_rebase_is_done_by_the_end_of_its_slot_where_no_sample_follows() {
-    let mut trial = Trial::new(Settings::default());
+    let mut trial = Trial::new(Settings::classic());
     trial.run("10~1x40 90~1x5");
     let rebased = trial.rebase().expect("it is warm");
     let begin = Timestamp::from_millis(1_800_000_000_000);
@@ -118,7 +118,7 @@ fn a_rebase_is_done_by_the_end_of_its_slot_where_no_sample_follows() {
     let mut times = (1_u32..).map(|nth| begin.plus(STEP * nth));
     let samples: Vec<(Timestamp, f64)> =
         values.map(|value| (times.next().expect("time goes on"), value)).collect();
-    let mut again = Detect::new([(signal(), plan(Settings::default(), STEP))]);
+    let mut again = Detect::new([(signal(), plan(Settings::classic(), STEP))]);
     again.direct(&Directive::Rebase { key: trial.key.clone(), since: rebased.since, at: rebased.at });
     replay(&mut again, &trial, &samples, 45);
     again.close(&signal(), rebased.at, NEVER_MUTED);

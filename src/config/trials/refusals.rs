@@ -190,20 +190,18 @@ fn detection_refuses_what_it_cannot_judge_by() {
     );
     check_signal(
         "open_points = 4",
-        "open_points: open_points = 4 is above open_window = 3: lower the one or raise the other",
+        "open_points: open_points = 4 is above open_window = 1: lower the one or raise the other",
     );
+    check_signal("detector = 'oracle'", "detector: \"oracle\" is not allowed: give \"tail\" or \"classic\"");
     check_signal(
-        "open_points = 1",
-        "open_points: strong_points = 2 is above open_points = 1: lower the one or raise the other",
+        "false_openings_per_day = 0",
+        "false_openings_per_day: 0 is out of range: give a number from 0.000001 to 1000000",
     );
-    check_signal(
-        "open_window = 2",
-        "open_window: open_points = 3 is above open_window = 2: lower the one or raise the other",
-    );
+    check_signal("exit_score = 1.5", "exit_score: 1.5 is out of range: give a number from 0.1 to 1");
     check_signal("open_window = 33", "open_window: 33 is out of range: give a whole number from 1 to 32");
     check_signal(
         "strong_points = 4",
-        "strong_points: strong_points = 4 is above open_points = 3: lower the one or raise the other",
+        "strong_points: strong_points = 4 is above open_points = 1: lower the one or raise the other",
     );
     check_signal("strong_score = 0.9", "strong_score: 0.9 is out of range: give a number from 1 to 1000");
     check_signal("clear_points = 0", "clear_points: 0 is out of range: give a whole number from 1 to 1000");
@@ -424,7 +422,7 @@ fn all_mistakes_come_at_once_in_the_order_of_their_places() {
             "t:2: source.url: is no URL (relative URL without a base): give something like http://prometheus:9090 or https://host/prometheus",
             "t:3: source.retries: -1 is out of range: give a whole number from 0 to 10",
             "t:5: signal_defaults.sigma: 0 is out of range: give a number from 1 to 10",
-            "t:6: signal_defaults.open_points: open_points = 9 is above open_window = 3: lower the one or raise the other",
+            "t:6: signal_defaults.open_points: open_points = 9 is above open_window = 1: lower the one or raise the other",
             "t:9: signal.b.query: is missing: give a PromQL expression that returns a series for each service",
             "t:10: signal.b.sigma: 11 is out of range: give a number from 1 to 10",
             "t:11: signal.b.queri: is no key here: did you mean `query`?",

@@ -72,8 +72,8 @@ pub(in crate::detect) struct TailOpinion {
     pub(in crate::detect) side: Side,
     /// The deviation from the local or the long level, the larger, in scales.
     pub(in crate::detect) deviation: f64,
-    /// The probability of the strongest statistic, over all views.
-    pub(in crate::detect) tail: f64,
+    /// How many samples in a row, with this one, make the strongest statistic.
+    pub(in crate::detect) run: usize,
 }
 
 /// The state of a signal's series, a row each.
@@ -310,7 +310,6 @@ impl Tail {
             let scale = self.scales[row][view].value.max(pending.floor);
             pending.residuals[view].abs() / scale
         });
-        let tail = self.fits[row][nth].tail(f64::from(pending.statistics[nth]), &self.prior(nth));
         TailOpinion {
             expected: levels[view],
             half: self.half(row, nth, scale, levels[view], settings),
@@ -318,7 +317,7 @@ impl Tail {
             score: score.min(SCORE_MAX),
             side: if pending.residuals[view] >= 0.0 { Side::Up } else { Side::Down },
             deviation: deviation[0].max(deviation[1]),
-            tail: (tail * VIEWS as f64).min(1.0),
+            run: self.run_of(nth),
         }
     }
 
