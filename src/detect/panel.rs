@@ -20,6 +20,8 @@ pub(super) struct Judged {
     pub(super) baseline: Baseline,
     /// How many samples before this one have made the verdict with it.
     pub(super) lead: usize,
+    /// Whether a season foretells otherwise.
+    pub(super) is_seasonal: bool,
 }
 
 /// The state of the detector of a signal, a row a series.
@@ -75,7 +77,12 @@ impl Panel {
                     return None;
                 }
                 let baseline = window.baseline(row, settings);
-                Some(Judged { verdict: judge(value, baseline, settings), baseline, lead: 0 })
+                Some(Judged {
+                    verdict: judge(value, baseline, settings),
+                    baseline,
+                    lead: 0,
+                    is_seasonal: false,
+                })
             }
             Self::Tail(tail) => {
                 let Some(opinion) = tail.judge(row, (at, value), cut, settings) else {
@@ -95,7 +102,12 @@ impl Panel {
                     side: opinion.side,
                 };
                 let baseline = Baseline { mean: opinion.expected, scale: opinion.scale };
-                Some(Judged { verdict, baseline, lead: opinion.run.saturating_sub(1) })
+                Some(Judged {
+                    verdict,
+                    baseline,
+                    lead: opinion.run.saturating_sub(1),
+                    is_seasonal: opinion.is_seasonal,
+                })
             }
         }
     }

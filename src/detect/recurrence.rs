@@ -19,7 +19,27 @@ const FOR: (Duration, u32) = (Duration::from_secs(14 * 86_400), 500);
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Episode {
     at_ms: i64,
-    deviation: f64,
+    size: Size,
+}
+
+/// How far out something is, in scales, and of what: what a season foretells otherwise is another matter than a jump.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Size {
+    pub(super) deviation: f64,
+    pub(super) is_seasonal: bool,
+}
+
+impl Size {
+    /// Whether another one is of the same kind and about as large, or larger.
+    fn is_matched_by(self, other: Self) -> bool {
+        self.is_seasonal == other.is_seasonal && other.deviation * AS_LARGE >= self.deviation
+    }
+
+    fn grow(&mut self, other: Self) {
+        if self.is_seasonal == other.is_seasonal {
+            self.deviation = self.deviation.max(other.deviation);
+        }
+    }
 }
 
 /// The episodes of a series that are remembered.
@@ -31,11 +51,10 @@ pub(super) struct Episodes {
 impl Episodes {
     /// Whether something this far out, in scales, is usual: it came at least four times within two weeks, spread over
     /// more than a day, about as large or larger.
-    pub(super) fn is_usual(&self, at: Timestamp, deviation: f64, step: Duration) -> bool {
+    pub(super) fn is_usual(&self, at: Timestamp, size: Size, step: Duration) -> bool {
         let at_ms = at.as_millis();
         let counts = |episode: &&Episode| {
-            episode.deviation * AS_LARGE >= deviation
-                && at_ms.saturating_sub(episode.at_ms) <= span_ms(FOR, step)
+            size.is_matched_by(episode.size) && at_ms.saturating_sub(episode.at_ms) <= span_ms(FOR, step)
         };
         let first = self.all.iter().filter(counts).map(|episode| episode.at_ms).min();
         let is_old = |first: i64| at_ms.saturating_sub(first) >= span_ms(SINCE, step);
@@ -43,28 +62,28 @@ impl Episodes {
     }
 
     /// One more has begun.
-    pub(super) fn begin(&mut self, at: Timestamp, deviation: f64) {
+    pub(super) fn begin(&mut self, at: Timestamp, size: Size) {
         if self.all.len() >= REMEMBERED {
             self.all.remove(0);
         }
-        self.all.push(Episode { at_ms: at.as_millis(), deviation });
+        self.all.push(Episode { at_ms: at.as_millis(), size });
     }
 
     /// One that is usual has come again: it stays remembered, once an hour at most.
-    pub(super) fn again(&mut self, at: Timestamp, deviation: f64, step: Duration) {
+    pub(super) fn again(&mut self, at: Timestamp, size: Size, step: Duration) {
         let apart = span_ms(SINCE, step) / 24;
         match self.all.last_mut() {
             Some(last) if at.as_millis().saturating_sub(last.at_ms) < apart => {
-                last.deviation = last.deviation.max(deviation);
+                last.size.grow(size);
             }
-            Some(_) | None => self.begin(at, deviation),
+            Some(_) | None => self.begin(at, size),
         }
     }
 
     /// The one that goes on is this far out now.
-    pub(super) fn grow(&mut self, deviation: f64) {
+    pub(super) fn grow(&mut self, size: Size) {
         if let Some(last) = self.all.last_mut() {
-            last.deviation = last.deviation.max(deviation);
+            last.size.grow(size);
         }
     }
 
@@ -83,44 +102,54 @@ mod tests {
 
     const STEP: Duration = Duration::from_secs(60);
 
+    fn size(deviation: f64) -> Size {
+        Size { deviation, is_seasonal: false }
+    }
+
     fn hour(n: i64) -> Timestamp {
         Timestamp::from_millis(n * 3_600_000)
     }
 
     fn episodes(hours: impl IntoIterator<Item = i64>) -> Episodes {
         let mut episodes = Episodes::default();
-        hours.into_iter().for_each(|n| episodes.begin(hour(n), 10.0));
+        hours.into_iter().for_each(|n| episodes.begin(hour(n), size(10.0)));
         episodes
     }
 
     #[test]
     fn one_outage_makes_the_next_no_less() {
-        assert!(!episodes([0]).is_usual(hour(168), 10.0, STEP));
-        assert!(!episodes([0, 24, 48]).is_usual(hour(72), 10.0, STEP));
+        assert!(!episodes([0]).is_usual(hour(168), size(10.0), STEP));
+        assert!(!episodes([0, 24, 48]).is_usual(hour(72), size(10.0), STEP));
     }
 
     #[test]
     fn what_comes_each_night_is_usual_from_the_fifth_on() {
         let nights = episodes([0, 24, 48, 72]);
-        assert!(nights.is_usual(hour(96), 12.0, STEP));
-        assert!(!nights.is_usual(hour(96), 13.0, STEP), "it is larger than ever");
+        assert!(nights.is_usual(hour(96), size(12.0), STEP));
+        assert!(!nights.is_usual(hour(96), size(13.0), STEP), "it is larger than ever");
+    }
+
+    #[test]
+    fn jumps_each_morning_do_not_make_a_departure_from_the_season_usual() {
+        let nights = episodes([0, 24, 48, 72]);
+        assert!(!nights.is_usual(hour(96), Size { deviation: 5.0, is_seasonal: true }, STEP));
     }
 
     #[test]
     fn often_within_a_day_is_not_usual() {
-        assert!(!episodes([0, 1, 2, 3, 4, 5]).is_usual(hour(20), 10.0, STEP));
+        assert!(!episodes([0, 1, 2, 3, 4, 5]).is_usual(hour(20), size(10.0), STEP));
     }
 
     #[test]
     fn what_was_long_ago_does_not_count() {
-        assert!(!episodes([0, 24, 48, 72]).is_usual(hour(24 * 17), 10.0, STEP));
+        assert!(!episodes([0, 24, 48, 72]).is_usual(hour(24 * 17), size(10.0), STEP));
     }
 
     #[test]
     fn hours_of_an_hourly_series_are_few() {
         let step = Duration::from_secs(3600);
         let nights = episodes([0, 24, 48, 72]);
-        assert!(!nights.is_usual(hour(95), 10.0, step), "fewer than 96 steps ago");
-        assert!(nights.is_usual(hour(400), 10.0, step), "500 steps are more than two weeks");
+        assert!(!nights.is_usual(hour(95), size(10.0), step), "fewer than 96 steps ago");
+        assert!(nights.is_usual(hour(400), size(10.0), step), "500 steps are more than two weeks");
     }
 }

@@ -198,6 +198,8 @@ impl Default for Settings {
 
 /// A sample rarer than this is outside, however few series there are.
 const CUT_MAX: f64 = 1e-3;
+/// Twice the memory of the long level: then a good part of the fitted tails is known too.
+const TAIL_HISTORY_POINTS: u32 = 480;
 /// An anomaly is not over before the series was well for so long.
 const CLEAR_TIME: Duration = Duration::from_secs(180);
 /// A level is not adopted on fewer samples.
@@ -231,6 +233,15 @@ impl Settings {
         match self.detector {
             Detector::Tail => self.baseline_points.max(ADOPT_POINTS),
             Detector::Classic => self.baseline_points,
+        }
+    }
+
+    /// So many samples of history a series wants before its verdicts are those of one that was watched all along, as far as
+    /// that goes: seasons take days.
+    pub fn history_points(&self) -> u32 {
+        match self.detector {
+            Detector::Tail => TAIL_HISTORY_POINTS,
+            Detector::Classic => 0,
         }
     }
 

@@ -99,8 +99,8 @@ impl Detect {
     /// baseline and are otherwise silent. A batch of a signal that is not configured is ignored.
     pub fn judge(&mut self, batch: &Batch, muted_until: Timestamp) {
         let Some(table) = self.tables.get_mut(batch.signal()) else { return };
-        // The boundaries depend on how many series there are: a batch of a fleet that is new counts as a whole.
-        if batch.rows().count() > table.tracked() {
+        // The boundaries depend on how many series there are: the first batch counts as a whole, later ones at the slot's end.
+        if table.tracked() == 0 {
             batch.rows().for_each(|row| table.expect_series(row.key));
             self.share_out();
         }

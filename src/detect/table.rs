@@ -19,7 +19,7 @@ use super::finding::{Anomaly, Finding, Restart, SeriesView, Side, What};
 use super::gaps::Gaps;
 use super::index::{Index, Standing, Sums};
 use super::panel::Panel;
-use super::recurrence::Episodes;
+use super::recurrence::{Episodes, Size};
 use super::run::{Mark, Run, Step};
 use super::seen::Seen;
 use super::settings::{FORGET_AFTER, Missing, SignalPlan};
@@ -179,8 +179,9 @@ impl Table {
         counts.outside += u64::from(verdict.is_outside());
         self.verdicts[row] = Some(verdict);
 
+        let size = Size { deviation: verdict.z.abs(), is_seasonal: judged.is_seasonal };
         let counts_at_all = mark.side(self.plan.settings.sides).is_some();
-        let is_usual = counts_at_all && self.is_usual(row, at, verdict.z.abs());
+        let is_usual = counts_at_all && self.is_usual(row, at, size);
         let step = if is_usual {
             counts.usual += 1;
             Step::Nothing
@@ -228,20 +229,20 @@ impl Table {
     }
 
     /// Whether a sample outside is what the series does all the time; remembers it either way.
-    fn is_usual(&mut self, row: usize, at: Timestamp, deviation: f64) -> bool {
+    fn is_usual(&mut self, row: usize, at: Timestamp, size: Size) -> bool {
         if !self.plan.settings.learns_recurrence() {
             return false;
         }
         let episodes = &mut self.episodes[row];
         if self.runs[row].anomaly.is_some() {
-            episodes.grow(deviation);
+            episodes.grow(size);
             return false;
         }
-        let is_usual = episodes.is_usual(at, deviation, self.plan.step);
+        let is_usual = episodes.is_usual(at, size, self.plan.step);
         if is_usual {
-            episodes.again(at, deviation, self.plan.step);
+            episodes.again(at, size, self.plan.step);
         } else {
-            episodes.begin(at, deviation);
+            episodes.begin(at, size);
         }
         is_usual
     }

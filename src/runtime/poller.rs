@@ -383,5 +383,6 @@ impl Poller {
 pub(super) fn history_of(plan: &SignalPlan) -> Duration {
     let window = plan.step.saturating_mul(plan.settings.baseline_points as u32);
     let trouble = plan.settings.adopt_after.saturating_add(window.saturating_mul(2));
-    window.saturating_mul(WINDOWS_OF_HISTORY).max(trouble)
+    let wanted = plan.step.saturating_mul(plan.settings.history_points());
+    window.saturating_mul(WINDOWS_OF_HISTORY).max(trouble).max(wanted)
 }

@@ -94,10 +94,15 @@ fn every_test_that_the_document_names_exists() {
     ];
     let mut tests: String = files.map(|file| read(&format!("tests/detection/{file}.rs"))).concat();
     tests.push_str(&read("tests/simulation.rs"));
+    for file in ["claims", "level", "range"] {
+        tests.push_str(&read(&format!("src/detect/detectors/{file}.rs")));
+    }
     let document = read("docs/detectors.md");
-    // A claim is a name of at least four words.
+    // A claim is a name of at least four words; so is one setting.
     let names = document.split('`').skip(1).step_by(2).filter(|code| {
-        code.chars().all(|c| c.is_ascii_lowercase() || c == '_') && code.matches('_').count() >= 3
+        *code != "false_openings_per_day"
+            && code.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+            && code.matches('_').count() >= 3
     });
     let mut count = 0;
     for name in names {

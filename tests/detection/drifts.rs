@@ -157,16 +157,6 @@ pub(crate) fn flaps() -> Vec<Story> {
 }
 
 #[test]
-fn a_constant_that_ticks_once_opens_nothing_at_any_step() {
-    check(&ticking_constants());
-}
-
-#[test]
-fn a_leak_over_six_hours_is_found_before_its_end() {
-    check(&leaks());
-}
-
-#[test]
 fn a_level_shift_opens_once_and_is_adopted() {
     check(&shifts());
 }

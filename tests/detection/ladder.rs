@@ -36,7 +36,12 @@ struct Told {
 impl Watch {
     fn new(step_s: u64, zone: &str, start: &str) -> Self {
         let zone = zone_of(zone);
-        let settings = SeasonSettings { zone: zone.clone(), sigma: 5.0, ..SeasonSettings::default() };
+        let settings = SeasonSettings {
+            zone: zone.clone(),
+            sigma: 5.0,
+            scale_floor_relative: 0.02,
+            ..SeasonSettings::default()
+        };
         let mut seasons = Seasons::new(&settings, Duration::from_secs(step_s));
         seasons.grow();
         let now_ms = parse_timestamp(start).expect("a time").as_millis();

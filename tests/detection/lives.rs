@@ -135,16 +135,6 @@ pub(crate) fn vanishing() -> Vec<Story> {
 }
 
 #[test]
-fn new_series_open_nothing_and_their_first_fault_is_found() {
-    check(&newcomers_at_all_steps());
-}
-
-#[test]
-fn one_error_at_one_request_a_minute_opens_nothing_and_errors_that_persist_do() {
-    check(&little_traffic());
-}
-
-#[test]
 fn one_request_a_minute_is_no_anomaly() {
     check(&little_traffic_itself());
 }

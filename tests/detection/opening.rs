@@ -126,7 +126,7 @@ fn min_confidence_raises_the_threshold_exactly_as_it_is_shown() {
     ];
     for settings in cases {
         let measured = threshold(&settings);
-        let shown = settings.effective_sigma();
+        let shown = settings.effective_sigma(0.0);
         println!(
             "sigma {}, confidence {}, {} of {}: measured {measured:.4}, shown {shown:.4}",
             settings.sigma, settings.min_confidence, settings.open_points, settings.open_window

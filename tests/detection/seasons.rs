@@ -164,16 +164,6 @@ fn a_weekly_wave_is_normal_after_two_weekends() {
 }
 
 #[test]
-fn a_change_of_clocks_is_a_surprise_for_days_only() {
-    check(&changes_of_clocks());
-}
-
-#[test]
-fn a_job_once_a_day_is_normal_after_four_nights() {
-    check(&jobs_once_a_day());
-}
-
-#[test]
 fn a_holiday_opens_little_and_teaches_nothing() {
     check(&holidays());
 }

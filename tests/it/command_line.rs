@@ -101,7 +101,11 @@ fn a_config_file_that_is_not_there_is_named() {
 fn the_environment_stands_over_the_file_and_is_named_where_it_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("portent.toml");
-    std::fs::write(&file, "[signal.up]\nquery = \"up\"\nsigma = 4\n").unwrap();
+    std::fs::write(
+        &file,
+        "[signal.up]\nquery = \"up\"\ndetector = \"classic\"\nopen_points = 3\nopen_window = 3\nsigma = 4\n",
+    )
+    .unwrap();
     let check = |name: &str, value: &str| {
         let mut command = Command::cargo_bin("portent").unwrap();
         command.env(name, value).args(["check", "config", file.to_str().unwrap()]).output().unwrap()

@@ -24,7 +24,7 @@ async fn a_kill_at_any_moment_loses_and_doubles_nothing() {
     let demo = Demo::start(world.clone(), real_clock()).await;
     let config = format!(
         "[source]\nurl = \"{}\"\nquery_delay = \"0s\"\nrequests_per_second = 10000\nburst = 10000\n\
-         [signal_defaults]\nstep = \"1s\"\ninterval = \"1s\"\nclear_points = 1\n\
+         [signal_defaults]\nstep = \"1s\"\ninterval = \"1s\"\nclear_points = 1\ndetector = \"classic\"\nopen_points = 3\nopen_window = 3\nstrong_points = 2\n\
          [incident]\nresolve_after = \"1s\"\n[runtime]\nhistory = \"2m\"\nfirst_look = \"1s\"\n\
          [signal.error_rate]\nquery = \"demo_error_rate\"\n[signal.latency_p95]\nquery = \"demo_latency_p95\"\n",
         demo.url()

@@ -163,13 +163,13 @@ async fn a_backend_that_is_down_is_no_loss_of_any_service() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_that_cannot_answer_much_at_once_is_asked_for_less() {
-    // History is more than an hour of one step a second.
+    // History is more than half an hour of one step a second.
     let (app, gate, _clock, _folder) = agent(1_000_000, 40).await;
     eventually("it is ready", || async { app.handle.status().is_ready.then_some(()) }).await;
     let refused = gate.refused.load(Ordering::SeqCst);
     assert!((3..=6).contains(&refused), "quarter by quarter, and not again once it is known: {refused}");
     let status = app.handle.status();
-    let (signal, history) = (&status.signals[0], 5 * 3600);
+    let (signal, history) = (&status.signals[0], 5 * 1800);
     assert!(signal.tally.judged_total > history, "{signal:?}");
     assert_eq!((signal.tally.lost, signal.tally.repeated_total), (0, 0), "no step twice: {signal:?}");
     app.stop().await.unwrap();

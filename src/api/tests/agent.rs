@@ -246,6 +246,7 @@ pub(super) fn status() -> Status {
         judged_total: 100,
         outside_total: 7,
         usual_total: 0,
+        samples_a_day: 144_000,
         repeated_total: 3,
         untracked_total: 2,
         evicted_total: 1,

@@ -53,7 +53,7 @@ pub(super) fn signal(name: &str) -> SignalInfo {
         promql: format!("demo_{name}"),
         interval: Duration::from_secs(60),
         plan: SignalPlan {
-            settings: detect::Settings::default(),
+            settings: detect::Settings::classic(),
             kind: Kind::of_name(name),
             step: Duration::from_secs(15),
             window: Duration::ZERO,

@@ -92,6 +92,7 @@ impl Fit {
     }
 
     /// The probability of a value at least as large; at or below the threshold no better is known than 1.
+    #[cfg(test)]
     pub(super) fn tail(&self, value: f64, prior: &Prior) -> f64 {
         let excess = value - f64::from(self.threshold);
         if excess <= 0.0 {

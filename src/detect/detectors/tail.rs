@@ -15,7 +15,9 @@ use crate::time::Timestamp;
 
 /// Accepted samples that are remembered, for the long level.
 const MEMORY: usize = 240;
-/// The levels that a sample is compared with, in accepted samples: a jump, the local level, the long one.
+/// The levels that a sample is compared with, in accepted samples: a jump, the local level, the long one. The first is
+/// longer where it takes several samples to find something: what was too short to be found may not be the level from
+/// which its end is a jump.
 const LEVELS: [usize; VIEWS] = [3, 24, MEMORY];
 const VIEWS: usize = 3;
 /// Each view looks at two lengths of run.
@@ -60,6 +62,8 @@ struct Pending {
     residuals: [f64; VIEWS],
     statistics: [f32; FITS],
     floor: f64,
+    /// How many samples in a row, with this one, belong to no anomaly.
+    clean: u8,
 }
 
 /// What it says of a sample.
@@ -70,8 +74,10 @@ pub(in crate::detect) struct TailOpinion {
     pub(in crate::detect) scale: f64,
     pub(in crate::detect) score: f64,
     pub(in crate::detect) side: Side,
-    /// The deviation from the local or the long level, the larger, in scales.
+    /// The deviation in scales: from the season where that decides, else from the local or the long level, the larger.
     pub(in crate::detect) deviation: f64,
+    /// Whether a season foretells otherwise.
+    pub(in crate::detect) is_seasonal: bool,
     /// How many samples in a row, with this one, make the strongest statistic.
     pub(in crate::detect) run: usize,
 }
@@ -95,6 +101,8 @@ pub(in crate::detect) struct Tail {
     past_len: Vec<[u8; VIEWS]>,
     pending: Vec<[Pending; LEAST_RUN_MAX]>,
     pending_len: Vec<u8>,
+    /// How many samples there were since one that belongs to an anomaly.
+    clean: Vec<u8>,
     /// The probability that the boundaries of a row are for.
     cut: Vec<f64>,
     seasons: Seasons,
@@ -133,6 +141,7 @@ impl Tail {
             past_len: Vec::new(),
             pending: Vec::new(),
             pending_len: Vec::new(),
+            clean: Vec::new(),
             cut: Vec::new(),
             seasons: Seasons::new(&SeasonSettings::of(settings), step),
             rungs: Vec::new(),
@@ -152,6 +161,7 @@ impl Tail {
         self.past_len.push([0; VIEWS]);
         self.pending.push([Pending::default(); LEAST_RUN_MAX]);
         self.pending_len.push(0);
+        self.clean.push(0);
         self.cut.push(0.0);
         self.seasons.grow();
         self.rungs.push(Rung::Plain);
@@ -164,7 +174,7 @@ impl Tail {
         self.fits[row] = self.blank_fits();
         (self.past_len[row], self.pending_len[row]) = ([0; VIEWS], 0);
         self.seasons.forget(row);
-        self.rungs[row] = Rung::Plain;
+        (self.rungs[row], self.clean[row]) = (Rung::Plain, 0);
     }
 
     /// Whether it gives verdicts.
@@ -209,7 +219,9 @@ impl Tail {
         let levels = self.levels(row, value, season);
         let floor = self.floor(row, levels.expected[1], settings);
         let residuals = levels.residuals;
-        let mut pending = Pending { value, residuals, statistics: [0.0; FITS], floor };
+        let clean = self.clean[row].saturating_add(1).min(RUN_MAX as u8);
+        self.clean[row] = clean;
+        let mut pending = Pending { value, residuals, statistics: [0.0; FITS], floor, clean };
         for (view, residual) in residuals.into_iter().enumerate() {
             let scale = self.scales[row][view];
             let deviation = if scale.seen < 5.0 { 0.0 } else { residual / scale.value.max(floor) };
@@ -224,7 +236,8 @@ impl Tail {
 
     /// What a sample is compared with, and by how much it differs. The long view goes by the season where there is one.
     fn levels(&mut self, row: usize, value: f64, season: Option<Expectation>) -> Levels {
-        let mut expected = [self.level(row, LEVELS[0]), self.level(row, LEVELS[1]), self.long[row]];
+        let jump = LEVELS[0].max(2 * self.least_run + 1);
+        let mut expected = [self.level(row, jump), self.level(row, LEVELS[1]), self.long[row]];
         let mut residuals = expected.map(|level| value - level);
         let season = season.filter(|season| season.rung != Rung::Plain);
         let rung = season.map_or(Rung::Plain, |season| season.rung);
@@ -310,13 +323,15 @@ impl Tail {
             let scale = self.scales[row][view].value.max(pending.floor);
             pending.residuals[view].abs() / scale
         });
+        let is_seasonal = view == VIEWS - 1 && self.rungs[row] != Rung::Plain;
         TailOpinion {
             expected: levels[view],
             half: self.half(row, nth, scale, levels[view], settings),
             scale,
             score: score.min(SCORE_MAX),
             side: if pending.residuals[view] >= 0.0 { Side::Up } else { Side::Down },
-            deviation: deviation[0].max(deviation[1]),
+            deviation: if is_seasonal { deviation[1] } else { deviation[0].max(deviation[1]) },
+            is_seasonal,
             run: self.run_of(nth),
         }
     }
@@ -366,7 +381,7 @@ impl Tail {
 
     /// Drops what was held back: it belongs to what was found.
     pub(in crate::detect) fn drop_pending(&mut self, row: usize) {
-        self.pending_len[row] = 0;
+        (self.pending_len[row], self.clean[row]) = (0, 0);
     }
 
     /// Samples become the level, whatever it was; scales and tails stay.
@@ -416,7 +431,10 @@ impl Tail {
             }
             if scale.seen > 8.0 {
                 for nth in view * RUNS..(view + 1) * RUNS {
-                    self.fits[row][nth].learn(pending.statistics[nth]);
+                    // A run that reaches back into an anomaly is none of the noise.
+                    if self.runs[view][nth % RUNS] <= usize::from(pending.clean) {
+                        self.fits[row][nth].learn(pending.statistics[nth]);
+                    }
                 }
             }
         }
