@@ -137,6 +137,6 @@ async fn get_signal(
     Ok(Json(SignalDetailView {
         signal: SignalView::new(info, own),
         left_out: series.len().saturating_sub(query.limit),
-        series: series.iter().take(query.limit).map(|view| SeriesStateView::new(view)).collect(),
+        series: series.iter().take(query.limit).map(SeriesStateView::new).collect(),
     }))
 }

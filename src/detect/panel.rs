@@ -28,14 +28,14 @@ pub(super) struct Judged {
 #[derive(Debug, Clone)]
 pub(super) enum Panel {
     Classic(Window),
-    Tail(Tail),
+    Tail(Box<Tail>),
 }
 
 impl Panel {
     pub(super) fn new(settings: &Settings, step: Duration) -> Self {
         match settings.detector {
             Detector::Classic => Self::Classic(Window::new(settings.baseline_points)),
-            Detector::Tail => Self::Tail(Tail::new(settings, step)),
+            Detector::Tail => Self::Tail(Box::new(Tail::new(settings, step))),
         }
     }
 

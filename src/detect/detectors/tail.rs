@@ -194,7 +194,7 @@ impl Tail {
     /// lighter tail.
     fn prior(&self, nth: usize) -> Prior {
         let run = self.run_of(nth) as f64;
-        let (threshold, mean) = if nth % RUNS == 0 { (2.5, 0.6) } else { (1.5, 0.4) };
+        let (threshold, mean) = if nth.is_multiple_of(RUNS) { (2.5, 0.6) } else { (1.5, 0.4) };
         Prior { threshold, mean, shape: 0.3 / run, least_shape: 0.1 / run }
     }
 
@@ -447,7 +447,7 @@ impl Tail {
         let next = self.accepted_count[row] + 1;
         self.accepted_count[row] =
             if next >= u32::MAX - 1 { next % MEMORY as u32 + MEMORY as u32 } else { next };
-        if next % LONG_EVERY == 0 || next <= LONG_EVERY {
+        if next.is_multiple_of(LONG_EVERY) || next <= LONG_EVERY {
             self.long[row] = self.level(row, MEMORY);
         }
     }
