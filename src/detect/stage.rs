@@ -64,7 +64,7 @@ impl Loss {
 pub struct Tally {
     /// Series that have state.
     pub series: usize,
-    /// Samples a day over all series of all signals, among which the expected false openings are shared.
+    /// Samples a day of its series, times the number of signals: among so many the expected false openings are shared.
     pub samples_a_day: u64,
     /// Series whose baseline is not full yet.
     pub warming: usize,
@@ -204,20 +204,12 @@ impl Detect {
         Closed { findings, seen_ms }
     }
 
-    /// Shares the expected number of false openings out among all samples that are judged in a day.
+    /// Shares the expected number of false openings out: an equal part to each signal, and that among its samples of a day.
     fn share_out(&mut self) {
-        let samples = self.samples_a_day();
+        let signals = self.tables.len();
         for table in self.tables.values_mut() {
-            table.set_cut(table.plan.settings.cut(samples));
+            table.set_cut(table.plan.settings.cut(samples_a_day(table, signals)));
         }
-    }
-
-    /// Samples a day over all series, in steps of a tenth, so that one that comes or goes does not move every boundary.
-    fn samples_a_day(&self) -> f64 {
-        let samples =
-            |table: &Table| table.tracked() as f64 * DAY_S / table.plan.step.as_secs_f64().max(1e-3);
-        let total: f64 = self.tables.values().map(samples).sum();
-        1.1_f64.powf(total.max(1.0).log(1.1).ceil())
     }
 
     fn count(&mut self, signal: &SignalName, counts: Counts) {
@@ -278,9 +270,9 @@ impl Detect {
 
     /// What was counted, a row a signal, in the order of the config.
     pub fn tallies(&self) -> Vec<(SignalName, Tally)> {
-        let samples_a_day = self.samples_a_day() as u64;
         let row = |(signal, table): (&SignalName, &Table)| {
             let counted = self.tallies.get(signal).copied().unwrap_or_default();
+            let samples_a_day = samples_a_day(table, self.tables.len()) as u64;
             let Sums { warming, anomalous, lost } = table.sums();
             (
                 signal.clone(),
@@ -289,4 +281,12 @@ impl Detect {
         };
         self.tables.iter().map(row).collect()
     }
+}
+
+/// Samples a day of a table's series, for each of so many signals. It leaves the others' series alone, so that it does not
+/// matter whose history is read first; and goes in steps of a tenth, so that one that comes or goes does not move every
+/// boundary.
+fn samples_a_day(table: &Table, signals: usize) -> f64 {
+    let samples = table.tracked() as f64 * DAY_S / table.plan.step.as_secs_f64().max(1e-3);
+    1.1_f64.powf((samples * signals as f64).max(1.0).log(1.1).ceil())
 }

@@ -17,7 +17,7 @@ use super::support::{Agent, Demo, eventually, now_ms, real_clock};
 fn base(demo: &Demo) -> String {
     format!(
         "[source]\nurl = \"{}\"\nquery_delay = \"0s\"\nrequests_per_second = 10000\nburst = 10000\n\
-         [signal_defaults]\nstep = \"1s\"\ninterval = \"1s\"\nclear_points = 2\n\
+         [signal_defaults]\nstep = \"1s\"\ninterval = \"1s\"\nclear_points = 2\ndetector = \"classic\"\nopen_points = 3\nopen_window = 3\nstrong_points = 2\n\
          [incident]\nresolve_after = \"2s\"\n[runtime]\nhistory = \"2m\"\nfirst_look = \"1s\"\n",
         demo.url()
     )
