@@ -176,7 +176,11 @@ async fn a_config_is_scored_and_compared_on_the_history_of_a_real_prometheus() {
     let past = Past::start(&world, now - now.rem_euclid(STEP_MS) - 3 * 3_600_000).await;
     let history = past.scrapes(STEP_MS).await;
     let prometheus = Prometheus::start(folder, Some(&history), &past.demo.address.to_string(), 15).await;
-    let new = format!("[source]\nurl = \"{}\"\nrequests_per_second = 100\n{GAUGES}", prometheus.url);
+    // By the rule whose recall of these faults does not depend on where in their cycle the history begins.
+    let rule = "detector = \"classic\"\nopen_points = 3\nopen_window = 3\nstrong_points = 2\nclear_points = 4\n\
+                scale_floor_relative = 0.02\nmin_deviation_relative = 0.1\nadopt_after = \"1h\"\nexit_score = 1.0\n";
+    let source = format!("[source]\nurl = \"{}\"\nrequests_per_second = 100\n", prometheus.url);
+    let new = format!("{source}[signal_defaults]\n{rule}{GAUGES}");
     write(folder, "new.toml", &new);
     // Blind for the fault that multiplies memory by 3.5.
     write(
