@@ -19,8 +19,8 @@ use portent::time::Timestamp;
 
 const STEP_MS: i64 = 15_000;
 const RUNS: usize = 5;
-/// Ticks before measuring: the baselines are full and the memory of noise has something in it.
-const WARM_UP_TICKS: i64 = 30;
+/// Ticks before measuring: every memory of the default detector is full.
+const WARM_UP_TICKS: i64 = 260;
 
 fn main() {
     // `cargo test --benches` runs this too: then one small run shows that it works.

@@ -29,7 +29,7 @@ const STEP_MS: i64 = 15_000;
 const START_MS: i64 = 1_700_000_000_000;
 const NEVER: Timestamp = Timestamp::from_millis(i64::MIN);
 /// Polls before measuring: baselines are full, and labels are known.
-const WARM_UP_POINTS: usize = 40;
+const WARM_UP_POINTS: usize = 260;
 
 const SHAPES: [Shape; 6] = [
     Shape { labels: Labels::Service, values: Values::Long },

@@ -103,6 +103,25 @@ impl Seasons {
         if value.is_finite() { row.learn(terms, at_ms, place, value) } else { None }
     }
 
+    /// What the season says of a sample that is taken into the memory next, where a season is known; like
+    /// [`Self::expect`] and [`Self::learn`] in one.
+    pub(in crate::detect) fn foretell_and_learn(
+        &mut self,
+        row: usize,
+        at: Timestamp,
+        value: f64,
+    ) -> Option<Expectation> {
+        let place = self.place(at.as_millis());
+        let terms = Terms { calendar: self.calendar, settings: &self.settings };
+        let row = self.rows.get_mut(row)?;
+        let is_seasonal = row.ladder.rung() != Rung::Plain;
+        let expected = if is_seasonal { row.expect(terms, place) } else { None };
+        if value.is_finite() {
+            let _ = row.learn(terms, at.as_millis(), place, value);
+        }
+        expected.filter(|expected| expected.rung != Rung::Plain)
+    }
+
     /// Moves a row's level at once by a difference that somebody knows to be its new normal. Without that the level is
     /// adopted after a day.
     pub fn shift(&mut self, row: usize, by: f64) {
