@@ -8,24 +8,26 @@
 )]
 
 mod bands;
+mod memory;
 mod rebase;
+mod rows;
+mod silence;
+mod view;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::classic::Verdict;
 use super::directive::Pending;
-use super::finding::{Anomaly, Finding, Restart, SeriesView, Side, What};
+use super::finding::{Anomaly, Finding, Restart, Side, What};
 use super::gaps::Gaps;
-use super::index::{Index, Standing, Sums};
+use super::index::{Index, Standing};
 use super::panel::Panel;
 use super::recurrence::{Episodes, Size};
 use super::run::{Mark, Run, Step};
 use super::seen::Seen;
 use super::settings::{FORGET_AFTER, Missing, SignalPlan};
-use super::stage::Loss;
-use crate::id::Fingerprint;
-use crate::series::{BatchRow, SeriesKey, Service};
+use crate::series::{BatchRow, SeriesKey};
 use crate::time::{Timestamp, millis};
 
 /// A series remembers at least this many samples as they came, for plots and for the samples around an incident.
@@ -247,44 +249,9 @@ impl Table {
         is_usual
     }
 
-    /// Makes room for a series that is about to be judged.
-    pub(super) fn expect_series(&mut self, key: &Arc<SeriesKey>) {
-        let _ = self.row_of(key);
-    }
-
     /// Takes the probability at which a score of 1 stands from now on.
     pub(super) fn set_cut(&mut self, cut: f64) {
         self.cut = cut;
-    }
-
-    /// Ends what a series that has a sample again was silent for. Where no slot closed in between, as when what was
-    /// missed is caught up, the loss is told now, so that it does not matter when anybody looked.
-    fn end_silence(&mut self, row: usize, at: Timestamp, emit: &mut dyn FnMut(Finding)) {
-        let (last_seen, before) = (Timestamp::from_millis(self.last_ms[row]), at.minus(self.plan.step));
-        if !self.lost[row] && self.recent_count[row] > 0 && self.has_stopped(row, before) {
-            self.lost[row] = true;
-            let known_at = self.silent_since(row).plus(self.lost_after()).min(before);
-            emit(self.finding(row, known_at, What::Lost { last_seen }));
-        }
-        if self.lost[row] {
-            self.lost[row] = false;
-            emit(self.finding(row, at, What::Returned));
-        }
-    }
-
-    /// Whether a sample stands for itself: it does not where it looks back over a gap of its series, or of the backend.
-    fn is_settled(&mut self, row: usize, at: Timestamp) -> bool {
-        let window = self.plan.window;
-        let pause = at.since(Timestamp::from_millis(self.last_ms[row]));
-        if self.recent_count[row] > 0 && pause > self.plan.step.saturating_mul(2) && !window.is_zero() {
-            self.unsettled_ms[row] = at.plus(window).as_millis();
-        }
-        at.as_millis() >= self.unsettled_ms[row] && (self.gaps.is_empty() || !self.gaps.distort(at, window))
-    }
-
-    /// Takes note that an answer was partial: whoever is missing in it may be there all the same.
-    pub(super) fn excuse(&mut self, through: Timestamp) {
-        self.excused_ms = self.excused_ms.max(through.as_millis());
     }
 
     /// Ends a slot: what is lost as of `through`, and the anomalies that go on.
@@ -324,110 +291,6 @@ impl Table {
         self.plan = plan;
     }
 
-    /// Only a series with a full baseline can be lost: one that was never established is not missed.
-    fn has_stopped(&self, row: usize, through: Timestamp) -> bool {
-        let established = self.panel.is_warm(row);
-        let alerts = matches!(self.plan.settings.missing, Missing::Alert { .. });
-        alerts && established && through.since(self.silent_since(row)) >= self.lost_after()
-    }
-
-    fn silent_since(&self, row: usize) -> Timestamp {
-        Timestamp::from_millis(self.last_ms[row].max(self.excused_ms))
-    }
-
-    /// How long a series is silent until it is lost.
-    pub(super) fn lost_after(&self) -> Duration {
-        let least = self.plan.step.saturating_mul(2);
-        match self.plan.settings.missing {
-            Missing::Alert { after } => after.max(least),
-            Missing::Ignore => least,
-        }
-    }
-
-    /// Adds up the series whose last sample lies in a span and which have been silent since then up to `through`, all
-    /// that were there when it began, and those that were there when it could be known, new ones too. What the sum holds
-    /// as stopped already did stop, even if it is back.
-    pub(super) fn stopped_within(&self, span: (Timestamp, Timestamp), through: Timestamp, loss: &mut Loss) {
-        let silent_ms = through.minus(self.plan.step.saturating_mul(2)).as_millis();
-        let alive_ms = through.minus(self.lost_after()).as_millis();
-        // Where a long time is caught up at once, what began later was not there yet when it was lost.
-        let known_ms = span.0.plus(self.lost_after()).max(span.1).as_millis();
-        for row in self.index.rows() {
-            let (began_ms, last_ms) = (self.began_ms[row], self.last_ms[row]);
-            if last_ms < span.0.as_millis() {
-                continue;
-            }
-            let has_stopped = last_ms <= span.1.as_millis() && last_ms < silent_ms;
-            loss.tracked += usize::from(has_stopped || began_ms <= span.0.as_millis());
-            if has_stopped {
-                loss.add(&self.keys[row]);
-            } else if last_ms > alive_ms
-                && began_ms <= known_ms
-                && !loss.stopped.contains(&self.keys[row].hash)
-            {
-                loss.alive += 1;
-            }
-        }
-    }
-
-    /// The last samples of the series that have been silent since then up to `through`, from a time on, in order.
-    pub(super) fn silent_since_ms(&self, from: Timestamp, through: Timestamp) -> Vec<i64> {
-        let silent_ms = through.minus(self.plan.step.saturating_mul(2)).as_millis();
-        let ends = self.index.rows().map(|row| self.last_ms[row]);
-        let mut ends: Vec<i64> = ends.filter(|ms| (from.as_millis()..silent_ms).contains(ms)).collect();
-        ends.sort_unstable();
-        ends.dedup();
-        ends
-    }
-
-    /// How many series had a sample within the time after which they are lost.
-    pub(super) fn alive(&self, through: Timestamp) -> usize {
-        let oldest_ms = through.minus(self.lost_after()).as_millis();
-        self.index.rows().filter(|row| self.last_ms[*row] > oldest_ms).count()
-    }
-
-    pub(super) fn tracked(&self) -> usize {
-        self.index.len()
-    }
-
-    /// How many series are warming up, anomalous and lost.
-    pub(super) fn sums(&self) -> Sums {
-        self.index.sums()
-    }
-
-    pub(super) fn state_of(&self, hash: Fingerprint) -> Option<(Option<Anomaly>, bool)> {
-        self.index.row_of(hash).map(|row| (self.runs[row].anomaly, self.lost[row]))
-    }
-
-    /// What was said of a series' last sample; `None` where it was not judged.
-    pub(super) fn verdict_of(&self, hash: Fingerprint) -> Option<Verdict> {
-        self.index.row_of(hash).and_then(|row| self.verdicts[row])
-    }
-
-    /// The time of a series' last sample; `None` where it has no state.
-    pub(super) fn last_sample(&self, hash: Fingerprint) -> Option<Timestamp> {
-        let row = self.index.row_of(hash)?;
-        (self.recent_count[row] > 0).then(|| Timestamp::from_millis(self.last_ms[row]))
-    }
-
-    /// Every row, in the order in which the series came.
-    pub(super) fn rows(&self) -> impl Iterator<Item = usize> {
-        self.index.rows()
-    }
-
-    pub(super) fn rows_of_service(&self, service: &Service) -> &[usize] {
-        self.index.of_service(service)
-    }
-
-    /// The anomalous and lost rows.
-    pub(super) fn troubled_rows(&self) -> impl Iterator<Item = usize> {
-        self.index.troubled()
-    }
-
-    pub(super) fn service(&self, row: usize) -> &Service {
-        &self.keys[row].service
-    }
-
     /// Keeps the index in step with a row that may have changed.
     fn note_standing(&mut self, row: usize) {
         let standing = Standing {
@@ -438,95 +301,8 @@ impl Table {
         self.index.stands(row, standing);
     }
 
-    /// The whole of what is known about a row.
-    pub(super) fn view(&self, row: usize) -> SeriesView {
-        let recent = self.marks(row);
-        let baseline = self.panel.baseline(row, &self.plan.settings);
-        SeriesView {
-            key: Arc::clone(&self.keys[row]),
-            kind: self.plan.kind,
-            anomaly: self.runs[row].anomaly,
-            is_lost: self.lost[row],
-            unsettled_until: Some(self.unsettled_ms[row])
-                .filter(|until_ms| *until_ms > i64::MIN)
-                .map(Timestamp::from_millis),
-            value: recent.last().map_or(f64::NAN, |mark| mark.value),
-            expected: baseline.map(|b| b.mean),
-            band: self.panel.band(row, &self.plan.settings).map(|(_, lower, upper)| (lower, upper)),
-            scale: baseline.map(|b| b.scale),
-            recent: recent.iter().map(|mark| (Timestamp::from_millis(mark.at_ms), mark.value)).collect(),
-            signed_scores: recent.iter().map(|mark| mark.signed_score).collect(),
-        }
-    }
-
     fn finding(&self, row: usize, at: Timestamp, what: What) -> Finding {
         Finding { key: Arc::clone(&self.keys[row]), kind: self.plan.kind, at, what }
-    }
-
-    fn row_of(&mut self, key: &Arc<SeriesKey>) -> Option<usize> {
-        if let Some(row) = self.index.row_of(key.hash) {
-            return Some(row);
-        }
-        if self.index.len() >= self.plan.series_limit {
-            return None;
-        }
-        let row = match self.free.pop() {
-            Some(row) => {
-                self.keys[row] = Arc::clone(key);
-                self.forget_state(row);
-                row
-            }
-            None => self.grow(key),
-        };
-        self.index.insert(key.hash, &key.service, row);
-        Some(row)
-    }
-
-    fn grow(&mut self, key: &Arc<SeriesKey>) -> usize {
-        let row = self.keys.len();
-        let blank = Mark { at_ms: i64::MIN, value: 0.0, signed_score: f64::NAN };
-        self.keys.push(Arc::clone(key));
-        self.panel.grow();
-        self.episodes.push(Episodes::default());
-        self.recent.resize((row + 1) * self.recent_len, blank);
-        self.recent_count.push(0);
-        self.runs.push(Run::default());
-        self.verdicts.push(None);
-        self.began_ms.push(i64::MIN);
-        self.last_ms.push(i64::MIN);
-        self.lost.push(false);
-        self.unsettled_ms.push(i64::MIN);
-        row
-    }
-
-    fn forget_state(&mut self, row: usize) {
-        self.panel.forget(row);
-        self.episodes[row].forget();
-        (self.recent_count[row], self.runs[row]) = (0, Run::default());
-        (self.began_ms[row], self.last_ms[row]) = (i64::MIN, i64::MIN);
-        (self.lost[row], self.unsettled_ms[row]) = (false, i64::MIN);
-        self.verdicts[row] = None;
-    }
-
-    fn forget_before(&mut self, oldest: Timestamp, counts: &mut Counts) {
-        let is_old = |row: &usize| self.last_ms[*row] < oldest.as_millis();
-        let gone: Vec<(usize, Service)> =
-            self.index.rows().filter(is_old).map(|row| (row, self.keys[row].service.clone())).collect();
-        self.index.remove(&gone);
-        counts.evicted += gone.len() as u64;
-        self.free.extend(gone.into_iter().map(|(row, _)| row));
-    }
-
-    fn restart_after_gap(&mut self, row: usize, at: Timestamp, emit: &mut dyn FnMut(Finding)) {
-        if self.recent_count[row] == 0 {
-            return;
-        }
-        let lasted = at.since(Timestamp::from_millis(self.last_ms[row]));
-        if lasted > self.plan.settings.adopt_after.max(self.baseline_span()) {
-            self.panel.forget(row);
-            (self.recent_count[row], self.runs[row]) = (0, Run::default());
-            emit(self.finding(row, at, What::Restarted(Restart::Gap { lasted })));
-        }
     }
 
     /// The time that a baseline without gaps covers.
@@ -541,30 +317,5 @@ impl Table {
         marks.retain(|mark| !mark.signed_score.is_nan());
         let values: Vec<f64> = marks.iter().map(|mark| mark.value).collect();
         self.panel.rebase(row, &values);
-    }
-
-    fn remember(&mut self, row: usize, mark: Mark) {
-        let place = (self.recent_count[row] % self.recent_len as u64) as usize;
-        self.recent[row * self.recent_len + place] = mark;
-        self.recent_count[row] += 1;
-    }
-
-    /// The samples of the opening window, oldest first, into the scratch column.
-    fn load_marks(&mut self, row: usize) {
-        let count = self.recent_count[row];
-        let held = count.min(self.plan.settings.open_window as u64).min(self.recent_len as u64);
-        self.scratch.clear();
-        for nth in count - held..count {
-            let place = (nth % self.recent_len as u64) as usize;
-            self.scratch.push(self.recent[row * self.recent_len + place]);
-        }
-    }
-
-    /// All remembered samples, oldest first.
-    fn marks(&self, row: usize) -> Vec<Mark> {
-        let count = self.recent_count[row];
-        let held = count.min(self.recent_len as u64);
-        let place = |nth: u64| row * self.recent_len + (nth % self.recent_len as u64) as usize;
-        (count - held..count).map(|nth| self.recent[place(nth)]).collect()
     }
 }

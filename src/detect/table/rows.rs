@@ -1,0 +1,70 @@
+//! Which row a series has, and rows that are used again.
+
+use std::sync::Arc;
+
+use super::{Counts, Table};
+use crate::detect::recurrence::Episodes;
+use crate::detect::run::{Mark, Run};
+use crate::series::{SeriesKey, Service};
+use crate::time::Timestamp;
+
+impl Table {
+    /// Makes room for a series that is about to be judged.
+    pub(in crate::detect) fn expect_series(&mut self, key: &Arc<SeriesKey>) {
+        let _ = self.row_of(key);
+    }
+
+    pub(super) fn row_of(&mut self, key: &Arc<SeriesKey>) -> Option<usize> {
+        if let Some(row) = self.index.row_of(key.hash) {
+            return Some(row);
+        }
+        if self.index.len() >= self.plan.series_limit {
+            return None;
+        }
+        let row = match self.free.pop() {
+            Some(row) => {
+                self.keys[row] = Arc::clone(key);
+                self.forget_state(row);
+                row
+            }
+            None => self.grow(key),
+        };
+        self.index.insert(key.hash, &key.service, row);
+        Some(row)
+    }
+
+    pub(super) fn grow(&mut self, key: &Arc<SeriesKey>) -> usize {
+        let row = self.keys.len();
+        let blank = Mark { at_ms: i64::MIN, value: 0.0, signed_score: f64::NAN };
+        self.keys.push(Arc::clone(key));
+        self.panel.grow();
+        self.episodes.push(Episodes::default());
+        self.recent.resize((row + 1) * self.recent_len, blank);
+        self.recent_count.push(0);
+        self.runs.push(Run::default());
+        self.verdicts.push(None);
+        self.began_ms.push(i64::MIN);
+        self.last_ms.push(i64::MIN);
+        self.lost.push(false);
+        self.unsettled_ms.push(i64::MIN);
+        row
+    }
+
+    pub(super) fn forget_state(&mut self, row: usize) {
+        self.panel.forget(row);
+        self.episodes[row].forget();
+        (self.recent_count[row], self.runs[row]) = (0, Run::default());
+        (self.began_ms[row], self.last_ms[row]) = (i64::MIN, i64::MIN);
+        (self.lost[row], self.unsettled_ms[row]) = (false, i64::MIN);
+        self.verdicts[row] = None;
+    }
+
+    pub(super) fn forget_before(&mut self, oldest: Timestamp, counts: &mut Counts) {
+        let is_old = |row: &usize| self.last_ms[*row] < oldest.as_millis();
+        let gone: Vec<(usize, Service)> =
+            self.index.rows().filter(is_old).map(|row| (row, self.keys[row].service.clone())).collect();
+        self.index.remove(&gone);
+        counts.evicted += gone.len() as u64;
+        self.free.extend(gone.into_iter().map(|(row, _)| row));
+    }
+}

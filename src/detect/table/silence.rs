@@ -1,0 +1,121 @@
+//! Series without samples: gaps, losses, and samples that look back over a gap.
+
+use std::time::Duration;
+
+use super::Table;
+use crate::detect::finding::{Finding, Restart, What};
+use crate::detect::run::Run;
+use crate::detect::settings::Missing;
+use crate::detect::stage::Loss;
+use crate::time::Timestamp;
+
+impl Table {
+    /// Takes note that an answer was partial: whoever is missing in it may be there all the same.
+    pub(in crate::detect) fn excuse(&mut self, through: Timestamp) {
+        self.excused_ms = self.excused_ms.max(through.as_millis());
+    }
+
+    /// Only a series with a full baseline can be lost: one that was never established is not missed.
+    pub(super) fn has_stopped(&self, row: usize, through: Timestamp) -> bool {
+        let established = self.panel.is_warm(row);
+        let alerts = matches!(self.plan.settings.missing, Missing::Alert { .. });
+        alerts && established && through.since(self.silent_since(row)) >= self.lost_after()
+    }
+
+    pub(super) fn silent_since(&self, row: usize) -> Timestamp {
+        Timestamp::from_millis(self.last_ms[row].max(self.excused_ms))
+    }
+
+    /// How long a series is silent until it is lost.
+    pub(in crate::detect) fn lost_after(&self) -> Duration {
+        let least = self.plan.step.saturating_mul(2);
+        match self.plan.settings.missing {
+            Missing::Alert { after } => after.max(least),
+            Missing::Ignore => least,
+        }
+    }
+
+    /// Ends what a series that has a sample again was silent for. Where no slot closed in between, as when what was
+    /// missed is caught up, the loss is told now, so that it does not matter when anybody looked.
+    pub(super) fn end_silence(&mut self, row: usize, at: Timestamp, emit: &mut dyn FnMut(Finding)) {
+        let (last_seen, before) = (Timestamp::from_millis(self.last_ms[row]), at.minus(self.plan.step));
+        if !self.lost[row] && self.recent_count[row] > 0 && self.has_stopped(row, before) {
+            self.lost[row] = true;
+            let known_at = self.silent_since(row).plus(self.lost_after()).min(before);
+            emit(self.finding(row, known_at, What::Lost { last_seen }));
+        }
+        if self.lost[row] {
+            self.lost[row] = false;
+            emit(self.finding(row, at, What::Returned));
+        }
+    }
+
+    /// Whether a sample stands for itself: it does not where it looks back over a gap of its series, or of the backend.
+    pub(super) fn is_settled(&mut self, row: usize, at: Timestamp) -> bool {
+        let window = self.plan.window;
+        let pause = at.since(Timestamp::from_millis(self.last_ms[row]));
+        if self.recent_count[row] > 0 && pause > self.plan.step.saturating_mul(2) && !window.is_zero() {
+            self.unsettled_ms[row] = at.plus(window).as_millis();
+        }
+        at.as_millis() >= self.unsettled_ms[row] && (self.gaps.is_empty() || !self.gaps.distort(at, window))
+    }
+
+    pub(super) fn restart_after_gap(&mut self, row: usize, at: Timestamp, emit: &mut dyn FnMut(Finding)) {
+        if self.recent_count[row] == 0 {
+            return;
+        }
+        let lasted = at.since(Timestamp::from_millis(self.last_ms[row]));
+        if lasted > self.plan.settings.adopt_after.max(self.baseline_span()) {
+            self.panel.forget(row);
+            (self.recent_count[row], self.runs[row]) = (0, Run::default());
+            emit(self.finding(row, at, What::Restarted(Restart::Gap { lasted })));
+        }
+    }
+
+    /// Adds up the series whose last sample lies in a span and which have been silent since then up to `through`, all
+    /// that were there when it began, and those that were there when it could be known, new ones too. What the sum holds
+    /// as stopped already did stop, even if it is back.
+    pub(in crate::detect) fn stopped_within(
+        &self,
+        span: (Timestamp, Timestamp),
+        through: Timestamp,
+        loss: &mut Loss,
+    ) {
+        let silent_ms = through.minus(self.plan.step.saturating_mul(2)).as_millis();
+        let alive_ms = through.minus(self.lost_after()).as_millis();
+        // Where a long time is caught up at once, what began later was not there yet when it was lost.
+        let known_ms = span.0.plus(self.lost_after()).max(span.1).as_millis();
+        for row in self.index.rows() {
+            let (began_ms, last_ms) = (self.began_ms[row], self.last_ms[row]);
+            if last_ms < span.0.as_millis() {
+                continue;
+            }
+            let has_stopped = last_ms <= span.1.as_millis() && last_ms < silent_ms;
+            loss.tracked += usize::from(has_stopped || began_ms <= span.0.as_millis());
+            if has_stopped {
+                loss.add(&self.keys[row]);
+            } else if last_ms > alive_ms
+                && began_ms <= known_ms
+                && !loss.stopped.contains(&self.keys[row].hash)
+            {
+                loss.alive += 1;
+            }
+        }
+    }
+
+    /// The last samples of the series that have been silent since then up to `through`, from a time on, in order.
+    pub(in crate::detect) fn silent_since_ms(&self, from: Timestamp, through: Timestamp) -> Vec<i64> {
+        let silent_ms = through.minus(self.plan.step.saturating_mul(2)).as_millis();
+        let ends = self.index.rows().map(|row| self.last_ms[row]);
+        let mut ends: Vec<i64> = ends.filter(|ms| (from.as_millis()..silent_ms).contains(ms)).collect();
+        ends.sort_unstable();
+        ends.dedup();
+        ends
+    }
+
+    /// How many series had a sample within the time after which they are lost.
+    pub(in crate::detect) fn alive(&self, through: Timestamp) -> usize {
+        let oldest_ms = through.minus(self.lost_after()).as_millis();
+        self.index.rows().filter(|row| self.last_ms[*row] > oldest_ms).count()
+    }
+}
