@@ -69,6 +69,11 @@ pub(super) struct Table {
     lost: Vec<bool>,
     /// Up to when a row's samples look back over a gap of its own.
     unsettled_ms: Vec<i64>,
+    /// Whether a row has a series; else it waits to be used again.
+    in_use: Vec<bool>,
+    /// The row that was asked for last.
+    last_row: usize,
+    step_ms: i64,
     /// Silence up to here says nothing: answers were partial.
     excused_ms: i64,
     pub(super) seen: Seen,
@@ -81,6 +86,7 @@ pub(super) struct Table {
 impl Table {
     pub(super) fn new(plan: SignalPlan) -> Self {
         let recent_len = RECENT_POINTS_MIN.max(plan.settings.baseline_points).max(plan.settings.open_window);
+        let step_ms = millis(plan.step);
         let panel = Panel::new(&plan.settings, plan.step);
         let cut = plan.settings.cut(1.0);
         Self {
@@ -100,6 +106,9 @@ impl Table {
             last_ms: Vec::new(),
             lost: Vec::new(),
             unsettled_ms: Vec::new(),
+            in_use: Vec::new(),
+            last_row: usize::MAX - 1,
+            step_ms,
             excused_ms: i64::MIN,
             seen: Seen::default(),
             gaps: Gaps::default(),
@@ -152,9 +161,12 @@ impl Table {
         emit: &mut dyn FnMut(Finding),
     ) {
         let at = Timestamp::from_millis(at_ms);
-        self.end_silence(row, at, emit);
-        self.restart_after_gap(row, at, emit);
-        let is_settled = self.is_settled(row, at);
+        let was_silent = self.was_silent(row, at_ms);
+        if was_silent {
+            self.end_silence(row, at, emit);
+            self.restart_after_gap(row, at, emit);
+        }
+        let is_settled = self.is_settled(row, at, was_silent);
         self.verdicts[row] = None;
         if self.last_ms[row] == i64::MIN {
             self.began_ms[row] = at_ms;
@@ -288,6 +300,7 @@ impl Table {
             let rows: Vec<usize> = self.index.rows().collect();
             rows.into_iter().for_each(|row| self.note_standing(row));
         }
+        self.step_ms = millis(plan.step);
         self.plan = plan;
     }
 

@@ -38,6 +38,14 @@ const ROBUST_UNTIL: f32 = 48.0;
 /// The mean absolute deviation of a normal distribution times this is its standard deviation.
 const MEAN_TO_DEVIATION: f64 = 1.2533;
 
+/// No scale and no band is narrower: divisions by it stay finite.
+const LEAST: f64 = 1.5e-154;
+
+/// The larger of two numbers, neither of which is `NaN`: `f64::max` pays for that case.
+fn larger(a: f64, b: f64) -> f64 {
+    if a > b { a } else { b }
+}
+
 /// How the views of a series stand.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Scales {
@@ -150,10 +158,8 @@ impl Row {
 
     /// A scale is never below what the series' own resolution and the settings say.
     fn floor(&self, level: f64, settings: &Settings) -> f64 {
-        (settings.scale_floor_relative * level.abs())
-            .max(settings.scale_floor_absolute)
-            .max(self.quantum)
-            .max(f64::MIN_POSITIVE.sqrt())
+        let least = larger(settings.scale_floor_absolute, larger(self.quantum, LEAST));
+        larger(settings.scale_floor_relative * level.abs(), least)
     }
 
     /// Residuals from another level are another statistic.
@@ -171,10 +177,8 @@ impl Row {
 
     fn half(&mut self, nth: usize, scale: f64, level: f64, prior: &Prior, settings: &Settings) -> f64 {
         let boundary = self.fits[nth].boundary(self.cut, prior);
-        (boundary * scale)
-            .max(settings.min_deviation_absolute)
-            .max(settings.min_deviation_relative * level.abs())
-            .max(f64::MIN_POSITIVE.sqrt())
+        let least = larger(settings.min_deviation_absolute, settings.min_deviation_relative * level.abs());
+        larger(boundary * scale, larger(least, LEAST))
     }
 }
 
@@ -234,7 +238,7 @@ impl Tail {
         let mut pending = Pending { value, residuals, statistics: [0.0; FITS], floor, clean };
         for (view, residual) in residuals.into_iter().enumerate() {
             let is_known = state.scales.seen[view] >= 5.0;
-            let deviation = if is_known { residual / state.scales.values[view].max(floor) } else { 0.0 };
+            let deviation = if is_known { residual / larger(state.scales.values[view], floor) } else { 0.0 };
             let statistics = state.past.take(view, deviation, &self.lengths);
             pending.statistics[view * RUNS..(view + 1) * RUNS].copy_from_slice(&statistics);
         }
@@ -275,7 +279,7 @@ impl Tail {
             state.cut = each;
             state.fits.iter_mut().for_each(Fit::forget_boundary);
         }
-        let scales = state.scales.values.map(|scale| scale.max(pending.floor));
+        let scales = state.scales.values.map(|scale| larger(scale, pending.floor));
         // The local view is the one shown where nothing is found.
         let (mut best, mut best_nth) = (0.0, RUNS);
         for nth in 0..FITS {
@@ -391,7 +395,9 @@ impl Tail {
             if seen <= ROBUST_UNTIL {
                 *scale = early;
             } else {
-                let residual = pending.residuals[view].abs().min(WINSOR * scale.max(pending.floor));
+                let most = WINSOR * larger(*scale, pending.floor);
+                let residual = pending.residuals[view].abs();
+                let residual = if residual < most { residual } else { most };
                 *scale += (MEAN_TO_DEVIATION * residual - *scale) / f64::from(seen);
             }
             if seen > 8.0 {

@@ -35,6 +35,12 @@ impl Table {
         }
     }
 
+    /// Whether a sample comes later than two steps after the last, or is the first: else no loss and no gap has ended.
+    pub(super) fn was_silent(&self, row: usize, at_ms: i64) -> bool {
+        let pause_ms = at_ms.saturating_sub(self.last_ms[row]);
+        self.lost[row] || self.recent_count[row] == 0 || pause_ms > self.step_ms.saturating_mul(2)
+    }
+
     /// Ends what a series that has a sample again was silent for. Where no slot closed in between, as when what was
     /// missed is caught up, the loss is told now, so that it does not matter when anybody looked.
     pub(super) fn end_silence(&mut self, row: usize, at: Timestamp, emit: &mut dyn FnMut(Finding)) {
@@ -51,11 +57,13 @@ impl Table {
     }
 
     /// Whether a sample stands for itself: it does not where it looks back over a gap of its series, or of the backend.
-    pub(super) fn is_settled(&mut self, row: usize, at: Timestamp) -> bool {
+    pub(super) fn is_settled(&mut self, row: usize, at: Timestamp, was_silent: bool) -> bool {
         let window = self.plan.window;
-        let pause = at.since(Timestamp::from_millis(self.last_ms[row]));
-        if self.recent_count[row] > 0 && pause > self.plan.step.saturating_mul(2) && !window.is_zero() {
-            self.unsettled_ms[row] = at.plus(window).as_millis();
+        if was_silent && self.recent_count[row] > 0 && !window.is_zero() {
+            let pause_ms = at.as_millis().saturating_sub(self.last_ms[row]);
+            if pause_ms > self.step_ms.saturating_mul(2) {
+                self.unsettled_ms[row] = at.plus(window).as_millis();
+            }
         }
         at.as_millis() >= self.unsettled_ms[row] && (self.gaps.is_empty() || !self.gaps.distort(at, window))
     }
