@@ -7,7 +7,7 @@ use crate::detect::finding::{Finding, Restart, What};
 use crate::detect::run::Run;
 use crate::detect::settings::Missing;
 use crate::detect::stage::Loss;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, millis};
 
 impl Table {
     /// Takes note that an answer was partial: whoever is missing in it may be there all the same.
@@ -17,9 +17,12 @@ impl Table {
 
     /// Only a series with a full baseline can be lost: one that was never established is not missed.
     pub(super) fn has_stopped(&self, row: usize, through: Timestamp) -> bool {
-        let established = self.panel.is_warm(row);
-        let alerts = matches!(self.plan.settings.missing, Missing::Alert { .. });
-        alerts && established && through.since(self.silent_since(row)) >= self.lost_after()
+        let silent_ms = through.as_millis().saturating_sub(self.last_ms[row].max(self.excused_ms));
+        // It takes two steps at least: most rows need no further look.
+        if silent_ms < self.step_ms.saturating_mul(2) || self.plan.settings.missing == Missing::Ignore {
+            return false;
+        }
+        silent_ms >= millis(self.lost_after()) && self.panel.is_warm(row)
     }
 
     pub(super) fn silent_since(&self, row: usize) -> Timestamp {
