@@ -31,16 +31,20 @@ pub(super) struct Prior {
 
 /// The share of samples that exceed the threshold.
 pub(super) const SHARE: f64 = 0.05;
-/// The prior counts as so many excesses.
+/// The prior of the mean counts as so many excesses.
 const PRIOR_EXCESSES: f64 = 5.0;
+/// The prior of the shape counts as so many. The shape is known from n excesses to about 1/sqrt(n) only (Hosking and Wallis
+/// 1987) and is expected within about 0.2 of the prior's, so some 30 must come before their own says more than that. The
+/// boundary is a hundred times rarer than anything seen: there a shape of 0.3 in place of 0.1 is a factor of three.
+const PRIOR_SHAPE_EXCESSES: f64 = 30.0;
 /// The moments are those of about so many excesses, 2,000 samples.
 const EXCESSES_MAX: f32 = 100.0;
 /// How fast the threshold follows once it has settled, in its own size a sample.
 const THRESHOLD_RATE: f32 = 0.005;
 const THRESHOLD_MIN: f32 = 0.05;
-/// As long as there are no more excesses than this, one of them may be a fault: it counts no more than this, in scales.
-const EARLY_EXCESSES: f32 = 20.0;
-const EARLY_EXCESS_MAX: f32 = 4.0;
+/// An excess counts as at most so many times the mean of those before it. Of an exponential tail 2 % are larger. What a
+/// fault has left under the boundary may not make that boundary: second moments would follow a single one.
+const EXCESS_MEANS_MAX: f64 = 4.0;
 /// A method of moments knows no heavier tail than this.
 const SHAPE_MAX: f64 = 0.49;
 
@@ -50,7 +54,7 @@ impl Fit {
     }
 
     /// Takes a value of the statistic.
-    pub(super) fn learn(&mut self, value: f32) {
+    pub(super) fn learn(&mut self, value: f32, prior: &Prior) {
         self.seen += 1.0;
         let rate = (1.0 / (1.0 + 0.1 * self.seen)).max(THRESHOLD_RATE);
         let exceeds = value > self.threshold;
@@ -59,7 +63,7 @@ impl Fit {
         self.threshold = (before + rate * before.max(0.2) * pull).max(THRESHOLD_MIN);
         if exceeds {
             // What exceeds is measured from where the threshold goes, so that a jump of it takes nothing twice.
-            let most = if self.excesses < EARLY_EXCESSES { EARLY_EXCESS_MAX } else { f32::MAX };
+            let most = (EXCESS_MEANS_MAX * self.mean(prior)) as f32;
             let excess = (value - self.threshold).clamp(0.0, most);
             let weight = 1.0 / (self.excesses + 1.0).min(EXCESSES_MAX);
             self.mean += weight * (excess - self.mean);
@@ -107,12 +111,18 @@ impl Fit {
         SHARE * beyond
     }
 
+    /// The mean excess, pooled with the prior's.
+    fn mean(&self, prior: &Prior) -> f64 {
+        let n = f64::from(self.excesses);
+        (n * f64::from(self.mean) + PRIOR_EXCESSES * prior.mean) / (n + PRIOR_EXCESSES)
+    }
+
     fn shape_and_scale(&self, prior: &Prior) -> (f64, f64) {
         let (n, mean, square) = (f64::from(self.excesses), f64::from(self.mean), f64::from(self.square));
-        let pooled = (n * mean + PRIOR_EXCESSES * prior.mean) / (n + PRIOR_EXCESSES);
+        let pooled = self.mean(prior);
         let variance = (square - mean * mean).max(1e-12);
         let fitted = if n > 2.0 { 0.5 * (1.0 - mean * mean / variance) } else { prior.shape };
-        let shape = (n * fitted + PRIOR_EXCESSES * prior.shape) / (n + PRIOR_EXCESSES);
+        let shape = (n * fitted + PRIOR_SHAPE_EXCESSES * prior.shape) / (n + PRIOR_SHAPE_EXCESSES);
         let shape = shape.clamp(prior.least_shape, SHAPE_MAX);
         (shape, (pooled * (1.0 - shape)).max(1e-9))
     }
@@ -134,7 +144,7 @@ mod tests {
     #[test]
     fn an_exponential_tail_is_found() {
         let mut fit = Fit::new(&PRIOR);
-        exponential(20_011).for_each(|value| fit.learn(value));
+        exponential(20_011).for_each(|value| fit.learn(value, &PRIOR));
         // P(X > 9) = e^-9.
         let found = fit.tail(9.0, &PRIOR);
         assert!(found > 1.2e-4 / 8.0 && found < 1.2e-4 * 8.0, "{found}");
@@ -143,7 +153,7 @@ mod tests {
     #[test]
     fn the_boundary_is_where_the_tail_is_the_probability() {
         let mut fit = Fit::new(&PRIOR);
-        exponential(5003).for_each(|value| fit.learn(value));
+        exponential(5003).for_each(|value| fit.learn(value, &PRIOR));
         for probability in [1e-3, 1e-6, 1e-9] {
             fit.forget_boundary();
             let boundary = fit.boundary(probability, &PRIOR);
@@ -156,7 +166,7 @@ mod tests {
         #[test]
         fn it_stays_finite(values in proptest::collection::vec(0.0_f32..1e30, 0..300), at in 0.0_f64..1e30) {
             let mut fit = Fit::new(&PRIOR);
-            values.iter().for_each(|value| fit.learn(*value));
+            values.iter().for_each(|value| fit.learn(*value, &PRIOR));
             let tail = fit.tail(at, &PRIOR);
             prop_assert!((0.0..=1.0).contains(&tail), "{tail}");
             prop_assert!(fit.boundary(1e-9, &PRIOR).is_finite());

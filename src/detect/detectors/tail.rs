@@ -404,7 +404,7 @@ impl Tail {
                 for nth in view * RUNS..(view + 1) * RUNS {
                     // A run that reaches back into an anomaly is none of the noise.
                     if self.lengths.of(nth) <= usize::from(pending.clean) {
-                        state.fits[nth].learn(pending.statistics[nth]);
+                        state.fits[nth].learn(pending.statistics[nth], &self.priors[nth]);
                     }
                 }
             }
