@@ -33,18 +33,17 @@ pub(super) struct Prior {
 pub(super) const SHARE: f64 = 0.05;
 /// The prior of the mean counts as so many excesses.
 const PRIOR_EXCESSES: f64 = 5.0;
-/// The prior of the shape counts as so many. The shape is known from n excesses to about 1/sqrt(n) only (Hosking and Wallis
-/// 1987) and is expected within about 0.2 of the prior's, so some 30 must come before their own says more than that. The
-/// boundary is a hundred times rarer than anything seen: there a shape of 0.3 in place of 0.1 is a factor of three.
-const PRIOR_SHAPE_EXCESSES: f64 = 30.0;
+/// The prior of the shape counts as so many: from n excesses a shape is known to about 1/sqrt(n) only (Hosking and Wallis
+/// 1987), and the boundary lies far beyond all of them, where a shape of 0.3 in place of 0.1 is a factor of three.
+const PRIOR_SHAPE_EXCESSES: f64 = 20.0;
 /// The moments are those of about so many excesses, 2,000 samples.
 const EXCESSES_MAX: f32 = 100.0;
 /// How fast the threshold follows once it has settled, in its own size a sample.
 const THRESHOLD_RATE: f32 = 0.005;
 const THRESHOLD_MIN: f32 = 0.05;
-/// An excess counts as at most so many times the mean of those before it. Of an exponential tail 2 % are larger. What a
+/// An excess counts as at most so many times the mean of those before it. Of an exponential tail 0.25 % are larger. What a
 /// fault has left under the boundary may not make that boundary: second moments would follow a single one.
-const EXCESS_MEANS_MAX: f64 = 4.0;
+const EXCESS_MEANS_MAX: f64 = 6.0;
 /// A method of moments knows no heavier tail than this.
 const SHAPE_MAX: f64 = 0.49;
 
