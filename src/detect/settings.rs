@@ -202,6 +202,8 @@ const CUT_MAX: f64 = 1e-3;
 const TAIL_HISTORY_POINTS: u32 = 480;
 /// An anomaly is not over before the series was well for so long.
 const CLEAR_TIME: Duration = Duration::from_secs(180);
+/// What is known of a series outlasts a pause of this length: a weekend, or a week in which nobody works.
+const KNOWN_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 /// A level is not adopted on fewer samples.
 const ADOPT_POINTS: usize = 30;
 
@@ -233,6 +235,15 @@ impl Settings {
         match self.detector {
             Detector::Tail => self.baseline_points.max(ADOPT_POINTS),
             Detector::Classic => self.baseline_points,
+        }
+    }
+
+    /// A series that had no sample for longer than this is as good as a new one.
+    pub(super) fn forgets_after(&self, step: Duration) -> Duration {
+        let span = self.adopt_after.max(step.saturating_mul(self.baseline_points as u32));
+        match self.detector {
+            Detector::Tail => span.max(KNOWN_FOR),
+            Detector::Classic => span,
         }
     }
 

@@ -74,7 +74,9 @@ impl Table {
         }
         let lasted = at.since(Timestamp::from_millis(self.last_ms[row]));
         if lasted > self.plan.settings.adopt_after.max(self.baseline_span()) {
-            self.panel.forget(row);
+            if lasted > self.plan.settings.forgets_after(self.plan.step) {
+                self.panel.forget(row);
+            }
             (self.recent_count[row], self.runs[row]) = (0, Run::default());
             emit(self.finding(row, at, What::Restarted(Restart::Gap { lasted })));
         }
