@@ -39,7 +39,7 @@ const EXCESSES_MAX: f32 = 100.0;
 const THRESHOLD_RATE: f32 = 0.005;
 const THRESHOLD_MIN: f32 = 0.05;
 /// As long as there are no more excesses than this, one of them may be a fault: it counts no more than this, in scales.
-const EARLY_EXCESSES: f32 = 20.0;
+const EARLY_EXCESSES: f32 = 10.0;
 const EARLY_EXCESS_MAX: f32 = 4.0;
 /// A method of moments knows no heavier tail than this.
 const SHAPE_MAX: f64 = 0.49;
