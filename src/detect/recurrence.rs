@@ -10,7 +10,7 @@ const OFTEN: usize = 4;
 const AS_LARGE: f64 = 1.25;
 /// At most so many are remembered.
 const REMEMBERED: usize = 16;
-/// The first of them is at least so long ago, and at least so many steps.
+/// The first of that many is at least so long ago, and at least so many steps; of more, accordingly less.
 const SINCE: (Duration, u32) = (Duration::from_secs(86_400), 96);
 /// They count for so long, and for at least so many steps.
 const FOR: (Duration, u32) = (Duration::from_secs(14 * 86_400), 500);
@@ -49,16 +49,17 @@ pub(super) struct Episodes {
 }
 
 impl Episodes {
-    /// Whether something this far out, in scales, is usual: it came at least four times within two weeks, spread over
-    /// more than a day, about as large or larger.
+    /// Whether something this far out, in scales, is usual: it came at least four times within two weeks, about as large or
+    /// larger, four times spread over more than a day, eight over half of one, sixteen over a quarter.
     pub(super) fn is_usual(&self, at: Timestamp, size: Size, step: Duration) -> bool {
         let at_ms = at.as_millis();
         let counts = |episode: &&Episode| {
             size.is_matched_by(episode.size) && at_ms.saturating_sub(episode.at_ms) <= span_ms(FOR, step)
         };
         let first = self.all.iter().filter(counts).map(|episode| episode.at_ms).min();
-        let is_old = |first: i64| at_ms.saturating_sub(first) >= span_ms(SINCE, step);
-        self.all.iter().filter(counts).count() >= OFTEN && first.is_some_and(is_old)
+        let often = self.all.iter().filter(counts).count();
+        let least_ms = span_ms(SINCE, step) / (often / OFTEN).max(1) as i64;
+        often >= OFTEN && first.is_some_and(|first| at_ms.saturating_sub(first) >= least_ms)
     }
 
     /// One more has begun.
@@ -136,8 +137,17 @@ mod tests {
     }
 
     #[test]
-    fn often_within_a_day_is_not_usual() {
+    fn a_few_times_within_a_day_is_not_usual() {
         assert!(!episodes([0, 1, 2, 3, 4, 5]).is_usual(hour(20), size(10.0), STEP));
+        assert!(!episodes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).is_usual(hour(1), size(10.0), STEP), "ten in an hour");
+    }
+
+    #[test]
+    fn what_comes_every_hour_is_usual_sooner_than_what_comes_each_night() {
+        let hours = episodes(0..8);
+        assert!(!hours.is_usual(hour(11), size(10.0), STEP));
+        assert!(hours.is_usual(hour(12), size(10.0), STEP), "eight times in half a day");
+        assert!(episodes((0..16).map(|n| n / 3)).is_usual(hour(6), size(10.0), STEP), "sixteen in a quarter");
     }
 
     #[test]
