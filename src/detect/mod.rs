@@ -13,6 +13,7 @@ mod gaps;
 mod index;
 mod opinion;
 mod panel;
+mod pauses;
 mod reconfigure;
 mod recurrence;
 mod run;

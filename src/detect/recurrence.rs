@@ -93,6 +93,11 @@ impl Episodes {
     }
 }
 
+/// How long, in milliseconds, what a series did is remembered as what it does.
+pub(super) fn counts_for_ms(step: Duration) -> i64 {
+    span_ms(FOR, step)
+}
+
 fn span_ms((time, steps): (Duration, u32), step: Duration) -> i64 {
     millis(time.max(step.saturating_mul(steps)))
 }
@@ -139,7 +144,10 @@ mod tests {
     #[test]
     fn a_few_times_within_a_day_is_not_usual() {
         assert!(!episodes([0, 1, 2, 3, 4, 5]).is_usual(hour(20), size(10.0), STEP));
-        assert!(!episodes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).is_usual(hour(1), size(10.0), STEP), "ten in an hour");
+        assert!(
+            !episodes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).is_usual(hour(1), size(10.0), STEP),
+            "ten in an hour"
+        );
     }
 
     #[test]

@@ -23,6 +23,7 @@ use super::finding::{Anomaly, Finding, Restart, Side, What};
 use super::gaps::Gaps;
 use super::index::{Index, Standing};
 use super::panel::Panel;
+use super::pauses::Pauses;
 use super::recurrence::{Episodes, Size};
 use super::run::{Mark, Run, Step};
 use super::seen::Seen;
@@ -69,6 +70,8 @@ pub(super) struct Table {
     lost: Vec<bool>,
     /// Up to when a row's samples look back over a gap of its own.
     unsettled_ms: Vec<i64>,
+    /// How long a row is usually silent.
+    pauses: Vec<Pauses>,
     /// Whether a row has a series; else it waits to be used again.
     in_use: Vec<bool>,
     /// The row that was asked for last.
@@ -106,6 +109,7 @@ impl Table {
             last_ms: Vec::new(),
             lost: Vec::new(),
             unsettled_ms: Vec::new(),
+            pauses: Vec::new(),
             in_use: Vec::new(),
             last_row: usize::MAX - 1,
             step_ms,
@@ -164,6 +168,7 @@ impl Table {
         let was_silent = self.was_silent(row, at_ms);
         if was_silent {
             self.end_silence(row, at, emit);
+            self.note_pause(row, at);
             self.restart_after_gap(row, at, emit);
         }
         let is_settled = self.is_settled(row, at, was_silent);
@@ -285,7 +290,7 @@ impl Table {
             }
             if self.lost[row] {
                 let last_seen = Timestamp::from_millis(self.last_ms[row]);
-                let known_at = self.silent_since(row).plus(self.lost_after()).min(through);
+                let known_at = self.silent_since(row).plus(self.lost_after_of(row)).min(through);
                 let at = if was_lost { through } else { known_at };
                 out.push(self.finding(row, at, What::Lost { last_seen }));
             }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Counts, Table};
+use crate::detect::pauses::Pauses;
 use crate::detect::recurrence::Episodes;
 use crate::detect::run::{Mark, Run};
 use crate::series::{SeriesKey, Service};
@@ -60,6 +61,7 @@ impl Table {
         self.last_ms.push(i64::MIN);
         self.lost.push(false);
         self.unsettled_ms.push(i64::MIN);
+        self.pauses.push(Pauses::default());
         self.in_use.push(false);
         row
     }
@@ -71,6 +73,7 @@ impl Table {
         (self.began_ms[row], self.last_ms[row]) = (i64::MIN, i64::MIN);
         (self.lost[row], self.unsettled_ms[row]) = (false, i64::MIN);
         self.verdicts[row] = None;
+        self.pauses[row] = Pauses::default();
     }
 
     pub(super) fn forget_before(&mut self, oldest: Timestamp, counts: &mut Counts) {

@@ -19,7 +19,9 @@ impl Table {
     pub(super) fn has_stopped(&self, row: usize, through: Timestamp) -> bool {
         let established = self.panel.is_warm(row);
         let alerts = matches!(self.plan.settings.missing, Missing::Alert { .. });
-        alerts && established && through.since(self.silent_since(row)) >= self.lost_after()
+        let silent = through.since(self.silent_since(row));
+        // What is usual is asked of the few that are silent.
+        alerts && established && silent >= self.lost_after() && silent >= self.lost_after_of(row)
     }
 
     pub(super) fn silent_since(&self, row: usize) -> Timestamp {
@@ -35,6 +37,21 @@ impl Table {
         }
     }
 
+    /// How long this series is silent until it is lost: longer than is usual of it.
+    pub(super) fn lost_after_of(&self, row: usize) -> Duration {
+        let usual = self.pauses[row].usual(Timestamp::from_millis(self.last_ms[row]), self.plan.step);
+        self.lost_after().max(usual)
+    }
+
+    /// Remembers how long a series was silent that has a sample again, unless it was the backend that was.
+    pub(super) fn note_pause(&mut self, row: usize, at: Timestamp) {
+        let is_of_backend = self.gaps.distort(at, self.plan.step.saturating_mul(2));
+        if self.recent_count[row] > 0 && self.plan.settings.learns_recurrence() && !is_of_backend {
+            let lasted = at.since(self.silent_since(row));
+            self.pauses[row].note(at, lasted, self.plan.step);
+        }
+    }
+
     /// Whether a sample comes later than two steps after the last, or is the first: else no loss and no gap has ended.
     pub(super) fn was_silent(&self, row: usize, at_ms: i64) -> bool {
         let pause_ms = at_ms.saturating_sub(self.last_ms[row]);
@@ -47,7 +64,7 @@ impl Table {
         let (last_seen, before) = (Timestamp::from_millis(self.last_ms[row]), at.minus(self.plan.step));
         if !self.lost[row] && self.recent_count[row] > 0 && self.has_stopped(row, before) {
             self.lost[row] = true;
-            let known_at = self.silent_since(row).plus(self.lost_after()).min(before);
+            let known_at = self.silent_since(row).plus(self.lost_after_of(row)).min(before);
             emit(self.finding(row, known_at, What::Lost { last_seen }));
         }
         if self.lost[row] {
