@@ -168,10 +168,12 @@ impl Run {
         stretch.outside += usize::from(is_outside);
         stretch.inside_in_a_row = if is_outside { 0 } else { stretch.inside_in_a_row + 1 };
         self.stretch = stretch.lasts(settings).then_some(stretch);
+        let share = self.anomaly.map_or(1.0, |anomaly| settings.adopt_share(anomaly.peak_score));
+        let points = (share * settings.adopt_points() as f64).ceil() as usize;
         self.stretch.is_some()
             && is_outside
-            && stretch.points >= settings.adopt_points()
-            && at_ms.saturating_sub(stretch.since_ms) >= millis(settings.adopt_after)
+            && stretch.points >= points
+            && at_ms.saturating_sub(stretch.since_ms) >= millis(settings.adopt_after.mul_f64(share))
     }
 }
 

@@ -204,6 +204,11 @@ const TAIL_HISTORY_POINTS: u32 = 480;
 const CLEAR_TIME: Duration = Duration::from_secs(180);
 /// What is known of a series outlasts a pause of this length: a weekend, or a week in which nobody works.
 const KNOWN_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
+/// A shift with this score or more is adopted after the whole of that time, a lesser one sooner: the less is lost where
+/// the new level is none, and the sooner it is no news.
+const GRAVE_SHIFT: f64 = 2.0;
+/// At least this share of the time, however small the shift.
+const LEAST_ADOPT_SHARE: f64 = 0.25;
 /// A level is not adopted on fewer samples.
 const ADOPT_POINTS: usize = 30;
 
@@ -235,6 +240,14 @@ impl Settings {
         match self.detector {
             Detector::Tail => self.baseline_points.max(ADOPT_POINTS),
             Detector::Classic => self.baseline_points,
+        }
+    }
+
+    /// The share of the time and of the samples that a shift needs to be adopted, by its worst score.
+    pub(super) fn adopt_share(&self, score: f64) -> f64 {
+        match self.detector {
+            Detector::Tail => ((score - 1.0) / (GRAVE_SHIFT - 1.0)).clamp(LEAST_ADOPT_SHARE, 1.0),
+            Detector::Classic => 1.0,
         }
     }
 

@@ -240,7 +240,7 @@ impl Table {
             Step::Opened(anomaly) => emit(self.finding(row, at, What::Anomalous(anomaly))),
             Step::Cleared(anomaly) => emit(self.finding(row, at, What::Recovered(anomaly))),
             Step::Adopt { since } => {
-                self.rebase(row);
+                self.rebase(row, since);
                 let to = self.panel.baseline(row, &self.plan.settings).map_or(from, |baseline| baseline.mean);
                 emit(self.finding(row, at, What::Restarted(Restart::Adopted { since, from, to })));
             }
@@ -329,10 +329,10 @@ impl Table {
     }
 
     /// Takes the last samples as they came for the baseline, flagged ones too.
-    fn rebase(&mut self, row: usize) {
+    fn rebase(&mut self, row: usize, since: Timestamp) {
         let mut marks = self.marks(row);
         // What was not judged is no level either.
-        marks.retain(|mark| !mark.signed_score.is_nan());
+        marks.retain(|mark| mark.at_ms >= since.as_millis() && !mark.signed_score.is_nan());
         let values: Vec<f64> = marks.iter().map(|mark| mark.value).collect();
         self.panel.rebase(row, &values);
     }
