@@ -32,7 +32,7 @@ pub(super) struct Prior {
 /// The share of samples that exceed the threshold.
 pub(super) const SHARE: f64 = 0.05;
 /// The prior counts as so many excesses.
-const PRIOR_EXCESSES: f64 = 5.0;
+const PRIOR_EXCESSES: f64 = 2.0;
 /// The moments are those of about so many excesses, 2,000 samples.
 const EXCESSES_MAX: f32 = 100.0;
 /// How fast the threshold follows once it has settled, in its own size a sample.
