@@ -197,7 +197,7 @@ impl Default for Settings {
 }
 
 /// A sample rarer than this is outside, however few series there are.
-const CUT_MAX: f64 = 1e-3;
+const CUT_MAX: f64 = 2e-3;
 /// Twice the memory of the long level: then a good part of the fitted tails is known too.
 const TAIL_HISTORY_POINTS: u32 = 480;
 /// An anomaly is not over before the series was well for so long.
@@ -208,7 +208,7 @@ const KNOWN_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 /// the new level is none, and the sooner it is no news.
 const GRAVE_SHIFT: f64 = 2.0;
 /// At least this share of the time, however small the shift.
-const LEAST_ADOPT_SHARE: f64 = 0.25;
+const LEAST_ADOPT_SHARE: f64 = 0.2;
 /// A level is not adopted on fewer samples.
 const ADOPT_POINTS: usize = 30;
 
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn more_series_ask_for_more() {
         let sigma = |samples| Settings::default().effective_sigma(samples);
-        assert!((sigma(1.0) - 3.29).abs() < 0.01, "1 in 1,000 for a single series: {}", sigma(1.0));
+        assert!((sigma(1.0) - 3.09).abs() < 0.01, "1 in 500 for a single series: {}", sigma(1.0));
         // 10,000 series at one minute: 0.1 of 14.4 million samples.
         assert!((sigma(1.44e7) - 5.79).abs() < 0.02, "{}", sigma(1.44e7));
     }
