@@ -208,7 +208,7 @@ const KNOWN_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 /// the new level is none, and the sooner it is no news.
 const GRAVE_SHIFT: f64 = 2.0;
 /// At least this share of the time, however small the shift.
-const LEAST_ADOPT_SHARE: f64 = 0.2;
+const LEAST_ADOPT_SHARE: f64 = 0.25;
 /// A level is not adopted on fewer samples.
 const ADOPT_POINTS: usize = 30;
 

@@ -143,7 +143,7 @@ impl Settings {
             burst: 1000,
             retries: 0,
             series_limit: 1000,
-            bytes_per_request: 1 << 24,
+            bytes_per_request: 1 << 23,
             samples_per_request: 5_000_000,
             points_per_series: 11_000,
         }

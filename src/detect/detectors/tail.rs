@@ -170,8 +170,8 @@ impl Row {
         self.rung = rung;
         (self.scales.values[VIEWS - 1], self.scales.seen[VIEWS - 1]) = (0.0, 0.0);
         self.past.forget_view(VIEWS - 1);
-        for nth in (VIEWS - 1) * RUNS..FITS {
-            self.fits[nth] = Fit::new(&priors[nth]);
+        for (fit, prior) in self.fits.iter_mut().zip(priors).skip((VIEWS - 1) * RUNS) {
+            *fit = Fit::new(prior);
         }
     }
 

@@ -3,6 +3,7 @@
     clippy::indexing_slicing,
     reason = "a numeric kernel: every index is below the length of its array, or a row below `rows`"
 )]
+#![expect(clippy::float_cmp, reason = "an order statistic is one of the values themselves")]
 
 /// So many accepted samples make the local level.
 pub(super) const LOCAL: usize = 24;

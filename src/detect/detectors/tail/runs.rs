@@ -99,6 +99,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "the statistics are the samples themselves")]
     fn a_run_is_as_strong_as_its_weakest_sample_and_ends_where_the_side_changes() {
         let lengths = Lengths::at(Duration::from_secs(60));
         let mut past = Past::EMPTY;
