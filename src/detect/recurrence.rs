@@ -53,12 +53,19 @@ impl Episodes {
     /// more than a day, about as large or larger.
     pub(super) fn is_usual(&self, at: Timestamp, size: Size, step: Duration) -> bool {
         let at_ms = at.as_millis();
+        let (count, first) = self.alike(at, size, step);
+        let is_old = |first: i64| at_ms.saturating_sub(first) >= span_ms(SINCE, step);
+        count >= OFTEN && first.is_some_and(is_old)
+    }
+
+    /// How many earlier episodes that still count are as large, and when the first of them was, in milliseconds.
+    pub(super) fn alike(&self, at: Timestamp, size: Size, step: Duration) -> (usize, Option<i64>) {
+        let at_ms = at.as_millis();
         let counts = |episode: &&Episode| {
             size.is_matched_by(episode.size) && at_ms.saturating_sub(episode.at_ms) <= span_ms(FOR, step)
         };
         let first = self.all.iter().filter(counts).map(|episode| episode.at_ms).min();
-        let is_old = |first: i64| at_ms.saturating_sub(first) >= span_ms(SINCE, step);
-        self.all.iter().filter(counts).count() >= OFTEN && first.is_some_and(is_old)
+        (self.all.iter().filter(counts).count(), first)
     }
 
     /// One more has begun.

@@ -27,6 +27,11 @@ impl Table {
     }
 
     /// How long a series is silent until it is lost.
+    pub(super) fn lost_after_of(&self, _row: usize) -> Duration {
+        self.lost_after()
+    }
+
+    /// How long a series is silent until it is lost.
     pub(in crate::detect) fn lost_after(&self) -> Duration {
         let least = self.plan.step.saturating_mul(2);
         match self.plan.settings.missing {
