@@ -216,7 +216,7 @@ mod tests {
             why: None,
         };
         let trouble = Trouble::Deviation(anomaly);
-        let member = Member { key, kind: Kind::Other, trouble, state: MemberState::Active };
+        let member = Member { key, kind: Kind::Other, trouble, state: MemberState::Active, why: None };
         let opening =
             Opening { fingerprint: correlate::fingerprint(&finding), source: Source::Detector, member };
         let event = opening.event(&incident::Settings::default());
