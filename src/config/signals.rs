@@ -224,11 +224,16 @@ fn valid_range(section: &mut Section<'_>) -> Option<ValidRange> {
 
 /// A number, or none.
 fn edge(section: &mut Section<'_>, key: &'static str) -> Option<Option<f64>> {
-    const EDGE_MAX: f64 = 1e150;
-    if section.node(key)?.as_text() == Some("none") {
-        return Some(None);
+    const EDGE_MAX: f64 = 1e18;
+    let node = section.node(key)?;
+    match node.as_text() {
+        Some("none") => Some(None),
+        Some(_) => {
+            section.refuse(key, format!("{} is no number: give a number, or \"none\"", node.shown()));
+            None
+        }
+        None => section.number(key, -EDGE_MAX..=EDGE_MAX).map(Some),
     }
-    section.number(key, -EDGE_MAX..=EDGE_MAX).map(Some)
 }
 
 fn volume(section: &mut Section<'_>) -> Option<Option<MinVolume>> {

@@ -212,7 +212,7 @@ fn counted<'a>(
     side: Side,
     settings: &'a Settings,
     step: Duration,
-) -> impl Iterator<Item = &'a Mark> + DoubleEndedIterator {
+) -> impl DoubleEndedIterator<Item = &'a Mark> {
     let now_ms = marks.last().map_or(i64::MIN, |mark| mark.at_ms);
     // Samples on the far side of a gap say nothing about now.
     let oldest_ms = now_ms.saturating_sub(millis(step).saturating_mul(settings.open_window as i64 + 1));

@@ -197,10 +197,8 @@ fn a_companion_below_the_least_volume_holds_back_and_an_absent_one_does_not() {
             batch.push(at(step), if (300..320).contains(&step) { 900.0 } else { value.unwrap_or_default() });
             detect.judge(&batch, NEVER_MUTED);
             let found = detect.close(&signal(), at(step), NEVER_MUTED);
-            opened += found
-                .iter()
-                .filter(|finding| matches!(finding.what, What::Anomalous(a) if a.detected_at == at(step)))
-                .count();
+            let opens = |what: &What| matches!(what, What::Anomalous(open) if open.detected_at == at(step));
+            opened += usize::from(found.iter().any(|finding| opens(&finding.what)));
         }
         opened
     };
