@@ -81,7 +81,7 @@ mod tests {
     fn finding(service: &str) -> Finding {
         let labels = Labels::new([("service", service)]);
         let key = Arc::new(SeriesKey::new(SignalName::new("cpu"), Service::new(service), labels));
-        Finding { key, kind: Kind::Cpu, at: Timestamp::default(), what: What::Returned }
+        Finding { key, kind: Kind::Cpu, at: Timestamp::default(), what: What::Returned, why: None }
     }
 
     fn open(service: &str, last_active_s: i64) -> Open {

@@ -33,5 +33,6 @@ mod detection {
     mod spikes;
     mod symmetries;
     mod table;
+    mod traces;
     mod windows;
 }

@@ -11,6 +11,7 @@ use axum::routing::get;
 use super::access::{Access, guard};
 use super::diagnosis::Diagnoses;
 use super::entrance::Entrance;
+use super::explain::Explaining;
 use super::incidents::Incidents;
 use super::index::Index;
 use super::lifecycle::Lifecycle;
@@ -21,8 +22,8 @@ use super::probes::{EncodeMetrics, Probes};
 use super::signals::Signals;
 use super::status::Agent;
 use super::{
-    CurrentConfig, Settings, diagnosis, docs, events, incidents, index, lifecycle, probes, series, signals,
-    status,
+    CurrentConfig, Settings, diagnosis, docs, events, explain, incidents, index, lifecycle, probes, series,
+    signals, status,
 };
 use crate::runtime::{Handle, Reloads};
 use crate::store::Store;
@@ -63,6 +64,7 @@ pub fn router(parts: Parts, settings: &Settings, entrance: &Entrance) -> Router 
     let access = Arc::new(Access::new(settings, &told, entrance));
     let index = Index::new(&version, document(), &links);
     let docs = docs::routes(&links, index.document());
+    let explaining = Explaining::new(&store, &config, &pipeline);
     let incidents = Incidents { store: store.clone(), links: links.clone() };
     let router = Router::new()
         .merge(index::routes().with_state(index))
@@ -71,6 +73,7 @@ pub fn router(parts: Parts, settings: &Settings, entrance: &Entrance) -> Router 
         .merge(incidents::routes().merge(events::routes()).with_state(incidents))
         .merge(diagnosis::routes().with_state(Diagnoses { store, pipeline: pipeline.clone(), links }))
         .merge(signals::routes().merge(series::routes()).with_state(Signals { config, pipeline }))
+        .merge(explain::routes().with_state(explaining))
         .merge(status::routes().with_state(agent))
         .merge(docs)
         .method_not_allowed_fallback(other_method);

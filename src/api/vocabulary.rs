@@ -34,6 +34,12 @@ macro_rules! vocabularies {
 }
 
 vocabularies! {
+    /// A gate between a sample and an anomaly.
+    Gate = detect::Gate::ALL.map(detect::Gate::as_str);
+    /// What a gate said of a sample.
+    GateOutcome = detect::Outcome::ALL.map(detect::Outcome::as_str);
+    /// What came of a sample.
+    Ending = ["opened", "goes_on", "cleared", "adopted", "blocked"];
     /// How bad; P0 is the worst.
     Severity = incident::Severity::ALL.map(incident::Severity::as_str);
     /// Where an incident is in its life.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::explain::ExplainArgs;
 use super::incident_args::IncidentCommand;
 use crate::api::{Scope, key_name};
 use crate::backtest::{Condition, conditions};
@@ -80,6 +81,11 @@ pub(super) enum Command {
     /// Look at the incidents of a running agent
     #[command(subcommand)]
     Incident(IncidentCommand),
+    /// Say why a sample opened an anomaly, or did not, with what every gate went by
+    ///
+    /// The running agent reads the history of the service's series before that time from its backend and judges it anew, by
+    /// the config that is in force. Nothing later is read. See docs/detectors.md.
+    Explain(ExplainArgs),
     /// Make API keys
     #[command(subcommand)]
     Key(KeyCommand),

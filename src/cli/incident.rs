@@ -36,7 +36,7 @@ async fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
     filters.extend(args.severity.iter().map(|severity| ("severity", severity.as_str().to_owned())));
     filters.extend(args.service.iter().map(|service| ("service", service.clone())));
     if let Some(since) = &args.since {
-        filters.push(("since", moment(since, Clock::real().now())?.to_string()));
+        filters.push(("since", moment("--since", since, Clock::real().now())?.to_string()));
     }
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
     let (rows, has_more) = Agent::new(&args.remote)?.incidents(&filters, limit).await?;
@@ -57,17 +57,17 @@ fn width() -> usize {
     terminal.map_or(WIDTH, |(terminal_size::Width(columns), _)| usize::from(columns).max(NARROWEST))
 }
 
-/// A time, or a duration before now.
-fn moment(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
+/// A time, or a duration before now, that a flag gives.
+pub(super) fn moment(flag: &str, text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
     if let Ok(ago) = parse_duration(text) {
         return Ok(now.minus(ago));
     }
     parse_timestamp(text).with_context(|| {
-        format!("--since {text:?} is no time: give a duration such as 2h, RFC 3339 such as 2026-01-31T08:00:00Z, or Unix seconds")
+        format!("{flag} {text:?} is no time: give a duration such as 2h, RFC 3339 such as 2026-01-31T08:00:00Z, or Unix seconds")
     })
 }
 
-fn print(text: String) -> anyhow::Result<ExitCode> {
+pub(super) fn print(text: String) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // Who reads on has seen enough.
@@ -84,10 +84,13 @@ mod tests {
     #[test]
     fn a_moment_is_a_time_or_a_duration_ago() {
         let now = Timestamp::from_millis(1_700_000_000_000);
-        assert_eq!(moment("2h", now).unwrap(), Timestamp::from_millis(1_699_992_800_000));
-        assert_eq!(moment("1699999000", now).unwrap(), Timestamp::from_millis(1_699_999_000_000));
-        assert_eq!(moment("2023-11-14T22:00:00Z", now).unwrap(), Timestamp::from_millis(1_699_999_200_000));
-        assert!(moment("yesterday", now).unwrap_err().to_string().contains("yesterday"));
+        assert_eq!(moment("--since", "2h", now).unwrap(), Timestamp::from_millis(1_699_992_800_000));
+        assert_eq!(moment("--since", "1699999000", now).unwrap(), Timestamp::from_millis(1_699_999_000_000));
+        assert_eq!(
+            moment("--since", "2023-11-14T22:00:00Z", now).unwrap(),
+            Timestamp::from_millis(1_699_999_200_000)
+        );
+        assert!(moment("--since", "yesterday", now).unwrap_err().to_string().contains("yesterday"));
     }
 
     #[test]

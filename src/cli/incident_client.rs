@@ -103,6 +103,14 @@ impl Agent {
         }))
     }
 
+    /// Why a sample opened an anomaly, or did not.
+    pub(super) async fn explanation(&self, query: &[(&str, String)]) -> anyhow::Result<Value> {
+        match self.get("/api/v1/explain", query).await? {
+            Answer::Json(explanation) => Ok(explanation),
+            Answer::NotFound(refusal) => bail!("{}", plain(&refusal.detail)),
+        }
+    }
+
     /// The id that begins like this, where there is only one.
     async fn whole_id(&self, given: &str) -> anyhow::Result<String> {
         let id = given.to_ascii_lowercase();

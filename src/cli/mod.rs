@@ -6,6 +6,7 @@ mod carry;
 mod certificates;
 mod check;
 mod detect;
+mod explain;
 mod incident;
 mod incident_args;
 mod incident_client;

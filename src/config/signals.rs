@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::layers::lay_over;
-use super::section::{Notes, Section};
+use super::section::{Notes, Section, listed};
 use super::settings::{Signal, SignalDefaults};
 use super::tree::{Node, Table, Value};
 use super::zone::zone;
-use crate::detect::{self, Detector, Kind, Missing, Sides, SignalPlan};
+use crate::detect::{self, Detector, Kind, MinVolume, Missing, Sides, SignalPlan, ValidRange};
 use crate::series::SignalName;
 use crate::source::{ServiceLabels, SignalQuery, check_promql, longest_window};
 use crate::time::format_duration;
@@ -39,16 +39,16 @@ pub(super) fn signals(root: &mut Section<'_>, notes: &Notes) -> Vec<Signal> {
             format!("{name:?} and what follows are too many: {found} signals, at most {SIGNALS_MAX}"),
         );
     }
-    let read = |(name, node): &(&str, &Node)| signal(&section, name, node, inherited, notes);
+    let names: Vec<&str> = entries.iter().map(|(name, _)| *name).take(SIGNALS_MAX).collect();
+    let read = |(name, node): &(&str, &Node)| signal(&section, (name, node), inherited, (notes, &names));
     entries.iter().take(SIGNALS_MAX).filter_map(read).collect()
 }
 
 fn signal(
     section: &Section<'_>,
-    name: &str,
-    node: &Node,
+    (name, node): (&str, &Node),
     inherited: &Table,
-    notes: &Notes,
+    (notes, names): (&Notes, &[&str]),
 ) -> Option<Signal> {
     if !is_name(name) {
         let way_out = "give a letter, then letters, digits and underscores, all small, at most 64";
@@ -64,13 +64,35 @@ fn signal(
     let way_out = "give a PromQL expression that returns a series for each service";
     let promql = section.required("query", way_out).and_then(|_| section.parsed("query", promql));
     let tuning = tuning(&mut section);
+    if let Some(least) = tuning.as_ref().and_then(|tuning| tuning.detect.volume.as_ref()) {
+        check_companion(&section, least, names);
+    }
     section.finish();
-    let (name, promql, tuning) = (SignalName::new(name), promql?, tuning?);
+    let (name, promql, mut tuning) = (SignalName::new(name), promql?, tuning?);
+    // A signal that is to ask itself has no companion.
+    if let Some(least) = &mut tuning.detect.volume
+        && least.of.as_ref() == Some(&name)
+    {
+        least.of = None;
+    }
     Some(Signal {
         plan: SignalPlan { window: longest_window(&promql), ..tuning.plan_for(&name) },
         query: SignalQuery { signal: name, promql, step: tuning.step, service_label: tuning.service_label },
         interval: tuning.interval,
     })
+}
+
+/// A companion that is no signal would never tell any volume.
+fn check_companion(section: &Section<'_>, least: &MinVolume, names: &[&str]) {
+    let Some(of) = &least.of else { return };
+    if names.contains(&of.as_str()) {
+        return;
+    }
+    let there_are = listed(names);
+    section.refuse(
+        "volume_signal",
+        format!("{:?} is no signal: give {there_are}, or \"\" for the sample's own value", of.as_str()),
+    );
 }
 
 fn is_name(name: &str) -> bool {
@@ -160,6 +182,8 @@ fn detection(section: &mut Section<'_>) -> Option<detect::Settings> {
     let adopt_after = section.duration("adopt_after", Duration::from_secs(60)..=30 * DAY);
     let missing = missing(section);
     let zone = section.parsed("timezone", zone);
+    let valid = valid_range(section);
+    let volume = volume(section);
     Some(detect::Settings {
         detector: detector?,
         false_openings_per_day: false_openings_per_day?,
@@ -180,7 +204,44 @@ fn detection(section: &mut Section<'_>) -> Option<detect::Settings> {
         adopt_after: adopt_after?,
         missing: missing?,
         zone: zone?,
+        valid: valid?,
+        volume: volume?,
     })
+}
+
+fn valid_range(section: &mut Section<'_>) -> Option<ValidRange> {
+    let (min, max) = (edge(section, "valid_min"), edge(section, "valid_max"));
+    let range = ValidRange { min: min?, max: max? };
+    if let (Some(min), Some(max)) = (range.min, range.max)
+        && min >= max
+    {
+        let because = format!("valid_min = {min} is not below valid_max = {max}");
+        section
+            .refuse_pair(["valid_min", "valid_max"], format!("{because}: lower the one or raise the other"));
+    }
+    Some(range)
+}
+
+/// A number, or none.
+fn edge(section: &mut Section<'_>, key: &'static str) -> Option<Option<f64>> {
+    const EDGE_MAX: f64 = 1e18;
+    let node = section.node(key)?;
+    match node.as_text() {
+        Some("none") => Some(None),
+        Some(_) => {
+            section.refuse(key, format!("{} is no number: give a number, or \"none\"", node.shown()));
+            None
+        }
+        None => section.number(key, -EDGE_MAX..=EDGE_MAX).map(Some),
+    }
+}
+
+fn volume(section: &mut Section<'_>) -> Option<Option<MinVolume>> {
+    let least = section.number("min_volume", 0.0..);
+    let of = section.text("volume_signal");
+    let (least, of) = (least?, of?);
+    let of = (!of.is_empty()).then(|| SignalName::new(&of));
+    Some((least > 0.0).then_some(MinVolume { least, of }))
 }
 
 fn missing(section: &mut Section<'_>) -> Option<Missing> {

@@ -208,10 +208,15 @@ mod tests {
             peak_score: 80.0,
             confidence: 1.0,
         };
-        let finding =
-            Finding { key: Arc::clone(&key), kind: Kind::Other, at, what: What::Anomalous(anomaly) };
+        let finding = Finding {
+            key: Arc::clone(&key),
+            kind: Kind::Other,
+            at,
+            what: What::Anomalous(anomaly),
+            why: None,
+        };
         let trouble = Trouble::Deviation(anomaly);
-        let member = Member { key, kind: Kind::Other, trouble, state: MemberState::Active };
+        let member = Member { key, kind: Kind::Other, trouble, state: MemberState::Active, why: None };
         let opening =
             Opening { fingerprint: correlate::fingerprint(&finding), source: Source::Detector, member };
         let event = opening.event(&incident::Settings::default());

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::gate::Trace;
 use super::settings::Kind;
 use crate::series::SeriesKey;
 use crate::time::Timestamp;
@@ -37,6 +38,8 @@ pub struct Finding {
     pub at: Timestamp,
     /// What it did.
     pub what: What,
+    /// Of an anomaly: what every gate said of the sample that opened it; `None` where nobody kept it.
+    pub why: Option<Arc<Trace>>,
 }
 
 /// What a series did.

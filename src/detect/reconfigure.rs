@@ -53,6 +53,7 @@ impl Detect {
         self.pending.retain(|signal, _| tables.contains_key(signal));
         self.tallies.retain(|signal, _| tables.contains_key(signal));
         self.tables = tables;
+        self.follow_volumes();
         fresh
     }
 }

@@ -53,13 +53,19 @@ impl Episodes {
     /// larger, four times spread over more than a day, eight over half of one, sixteen over a quarter.
     pub(super) fn is_usual(&self, at: Timestamp, size: Size, step: Duration) -> bool {
         let at_ms = at.as_millis();
+        let (count, first) = self.alike(at, size, step);
+        let least_ms = span_ms(SINCE, step) / (count / OFTEN).max(1) as i64;
+        count >= OFTEN && first.is_some_and(|first| at_ms.saturating_sub(first) >= least_ms)
+    }
+
+    /// How many earlier episodes that still count are as large, and when the first of them was, in milliseconds.
+    pub(super) fn alike(&self, at: Timestamp, size: Size, step: Duration) -> (usize, Option<i64>) {
+        let at_ms = at.as_millis();
         let counts = |episode: &&Episode| {
             size.is_matched_by(episode.size) && at_ms.saturating_sub(episode.at_ms) <= span_ms(FOR, step)
         };
         let first = self.all.iter().filter(counts).map(|episode| episode.at_ms).min();
-        let often = self.all.iter().filter(counts).count();
-        let least_ms = span_ms(SINCE, step) / (often / OFTEN).max(1) as i64;
-        often >= OFTEN && first.is_some_and(|first| at_ms.saturating_sub(first) >= least_ms)
+        (self.all.iter().filter(counts).count(), first)
     }
 
     /// One more has begun.

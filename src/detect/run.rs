@@ -31,10 +31,7 @@ impl Mark {
         } else {
             return None;
         };
-        match (sides, side) {
-            (Sides::Both, _) | (Sides::Up, Side::Up) | (Sides::Down, Side::Down) => Some(side),
-            (Sides::Up, Side::Down) | (Sides::Down, Side::Up) => None,
-        }
+        sides.counts(side).then_some(side)
     }
 }
 
@@ -110,7 +107,8 @@ impl Run {
         step: Duration,
     ) -> Step {
         let Some(current) = marks.last() else { return Step::Nothing };
-        let is_away = self.leaves_out(verdict, settings);
+        // What cannot be is no level, however long it lasts.
+        let is_away = self.leaves_out(verdict, settings) && settings.valid.side(current.value).is_none();
         if self.stretch_is_a_level(current.at_ms, is_away, settings) {
             let since_ms = self.stretch.map_or(current.at_ms, |stretch| stretch.since_ms);
             *self = Self { settled_through_ms: Some(current.at_ms), ..Self::default() };
@@ -148,13 +146,23 @@ impl Run {
         }
     }
 
+    /// Takes back what has just opened.
+    pub(super) fn withdraw(&mut self) {
+        self.anomaly = None;
+    }
+
+    /// How many samples in a row are inside since the last that was not, while an anomaly is open.
+    pub(super) fn inside_in_a_row(&self) -> usize {
+        self.inside_in_a_row
+    }
+
     /// Whether a sample stays out of the baseline: it is outside, or an anomaly is open and not yet left.
     pub(super) fn leaves_out(&self, verdict: &Verdict, settings: &Settings) -> bool {
         verdict.score > if self.anomaly.is_some() { settings.exit_score } else { 1.0 }
     }
 
     /// The samples that can be evidence for another anomaly.
-    fn unsettled<'a>(&self, marks: &'a [Mark]) -> &'a [Mark] {
+    pub(super) fn unsettled<'a>(&self, marks: &'a [Mark]) -> &'a [Mark] {
         let first = marks.partition_point(|mark| Some(mark.at_ms) <= self.settled_through_ms);
         marks.get(first..).unwrap_or_default()
     }
@@ -177,6 +185,53 @@ impl Run {
     }
 }
 
+/// What the last samples say together.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Evidence {
+    /// How many of the window are outside, on the side that is looked at.
+    pub(super) outside: usize,
+    /// How many of these are strong.
+    pub(super) strong: usize,
+    /// How sure they make us.
+    pub(super) confidence: f64,
+}
+
+impl Evidence {
+    /// Whether there are enough of them.
+    pub(super) fn is_enough(&self, settings: &Settings) -> bool {
+        self.outside >= settings.open_points || self.strong >= settings.strong_points
+    }
+
+    /// Whether they are strong enough. Rounding in the sum of squares may not turn "exactly enough" into "too little".
+    pub(super) fn is_sure(&self, settings: &Settings) -> bool {
+        self.confidence >= settings.min_confidence - 1e-9
+    }
+}
+
+/// The samples of the opening window that are outside on a side, newest first.
+fn counted<'a>(
+    marks: &'a [Mark],
+    side: Side,
+    settings: &'a Settings,
+    step: Duration,
+) -> impl DoubleEndedIterator<Item = &'a Mark> {
+    let now_ms = marks.last().map_or(i64::MIN, |mark| mark.at_ms);
+    // Samples on the far side of a gap say nothing about now.
+    let oldest_ms = now_ms.saturating_sub(millis(step).saturating_mul(settings.open_window as i64 + 1));
+    let within = marks.iter().rev().take(settings.open_window).filter(move |mark| mark.at_ms >= oldest_ms);
+    within.filter(move |mark| mark.side(settings.sides) == Some(side))
+}
+
+/// The evidence of the last samples, oldest first.
+pub(super) fn evidence(marks: &[Mark], side: Side, settings: &Settings, step: Duration) -> Evidence {
+    let counted = || counted(marks, side, settings, step);
+    Evidence {
+        outside: counted().count(),
+        strong: counted().filter(|mark| mark.signed_score.abs() >= settings.strong_score).count(),
+        confidence: confidence(counted().map(|mark| mark.signed_score), settings.open_points),
+    }
+}
+
 /// Opens an anomaly where the last samples carry the evidence.
 fn open(
     marks: &[Mark],
@@ -187,23 +242,11 @@ fn open(
     step: Duration,
 ) -> Option<Anomaly> {
     let current = marks.last()?;
-    // Samples on the far side of a gap say nothing about now.
-    let oldest_ms =
-        current.at_ms.saturating_sub(millis(step).saturating_mul(settings.open_window as i64 + 1));
-    let counted = || {
-        let within =
-            marks.iter().rev().take(settings.open_window).filter(move |mark| mark.at_ms >= oldest_ms);
-        within.filter(move |mark| mark.side(settings.sides) == Some(side))
-    };
-    let strong = counted().filter(|mark| mark.signed_score.abs() >= settings.strong_score).count();
-    if counted().count() < settings.open_points && strong < settings.strong_points {
+    let evidence = evidence(marks, side, settings, step);
+    if !evidence.is_enough(settings) || !evidence.is_sure(settings) {
         return None;
     }
-    let confidence = confidence(counted().map(|mark| mark.signed_score), settings.open_points);
-    // Rounding in the sum of squares may not turn "exactly enough" into "too little".
-    if confidence < settings.min_confidence - 1e-9 {
-        return None;
-    }
+    let counted = || counted(marks, side, settings, step);
     let worst = counted().max_by(|a, b| a.signed_score.abs().total_cmp(&b.signed_score.abs()))?;
     // A stray sample of noise just before a fault is not its beginning.
     let begun = ONSET_SHARE * worst.signed_score.abs();
@@ -219,7 +262,7 @@ fn open(
         scale: baseline.scale,
         peak_value: worst.value,
         peak_score: worst.signed_score.abs(),
-        confidence,
+        confidence: evidence.confidence,
     })
 }
 

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use super::detectors::student::normal_two_sided;
+use super::finding::Side;
+use super::guard::{MinVolume, ValidRange, Volume};
 use super::run::evidence_for;
 use super::zone::Zone;
+use crate::series::SignalName;
 
 /// A series without samples for this long is forgotten; one whose step is long, after as many steps as its baseline
 /// has points.
@@ -52,6 +55,10 @@ pub struct Settings {
     pub missing: Missing,
     /// Where its days and weeks begin.
     pub zone: Zone,
+    /// The values that it can have while all is well.
+    pub valid: ValidRange,
+    /// The traffic below which nothing opens; `None` where any is enough.
+    pub volume: Option<MinVolume>,
 }
 
 /// What judges the samples.
@@ -85,6 +92,25 @@ pub enum Sides {
     Up,
     /// Below only.
     Down,
+}
+
+impl Sides {
+    /// The word for them in config and API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Both => "both",
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+
+    /// Whether deviations to a side count.
+    pub fn counts(self, side: Side) -> bool {
+        match (self, side) {
+            (Self::Both, _) | (Self::Up, Side::Up) | (Self::Down, Side::Down) => true,
+            (Self::Up, Side::Down) | (Self::Down, Side::Up) => false,
+        }
+    }
 }
 
 /// What a series that stops, while its signal's query still answers, means.
@@ -170,6 +196,13 @@ pub struct SignalPlan {
     pub series_limit: usize,
 }
 
+impl SignalPlan {
+    /// The signals that tell how much traffic there is.
+    pub(super) fn asks_volume_of(&self) -> impl Iterator<Item = &SignalName> {
+        self.settings.volume.iter().filter_map(|least| least.of.as_ref())
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -192,12 +225,14 @@ impl Default for Settings {
             adopt_after: Duration::from_secs(1800),
             missing: Missing::Alert { after: Duration::from_secs(300) },
             zone: Zone::utc(),
+            valid: ValidRange::default(),
+            volume: None,
         }
     }
 }
 
 /// A sample rarer than this is outside, however few series there are.
-const CUT_MAX: f64 = 2e-3;
+pub(super) const CUT_MAX: f64 = 2e-3;
 /// Twice the memory of the long level: then a good part of the fitted tails is known too.
 const TAIL_HISTORY_POINTS: u32 = 480;
 /// An anomaly is not over before the series was well for so long.
@@ -209,6 +244,8 @@ const KNOWN_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 const GRAVE_SHIFT: f64 = 2.0;
 /// At least this share of the time, however small the shift.
 const LEAST_ADOPT_SHARE: f64 = 0.25;
+/// What cannot be for so long is believed, with the detector that counts runs of samples; the number of them is at most 3.
+const INVALID_TIME: Duration = Duration::from_secs(120);
 /// A level is not adopted on fewer samples.
 const ADOPT_POINTS: usize = 30;
 
@@ -279,6 +316,22 @@ impl Settings {
             }
             Detector::Classic => self.clear_points,
         }
+    }
+
+    /// So many samples in a row outside the valid range are believed at a step: as many as the detector wants in any case,
+    /// since a scrape may be wrong once.
+    pub(super) fn invalid_samples(&self, step: Duration) -> usize {
+        match self.detector {
+            Detector::Tail => {
+                (INVALID_TIME.as_secs_f64() / step.as_secs_f64().max(1e-3)).ceil().clamp(1.0, 3.0) as usize
+            }
+            Detector::Classic => 1,
+        }
+    }
+
+    /// Whether there is too little traffic for a sample to open anything.
+    pub(super) fn is_low(&self, volume: Volume, value: f64, expected: f64) -> bool {
+        self.volume.as_ref().is_some_and(|least| least.is_low(volume, value, expected))
     }
 
     /// Whether what comes again and again is taken for usual.

@@ -8,9 +8,10 @@ use indexmap::IndexMap;
 use super::classic::Verdict;
 use super::finding::{Anomaly, Finding, SeriesView};
 use super::gaps::Gaps;
+use super::guard::{Volume, Volumes};
 use super::index::Sums;
 use super::settings::SignalPlan;
-use super::table::{Counts, Table};
+use super::table::{Beside, Counts, Table};
 use crate::id::Fingerprint;
 use crate::series::{Batch, SeriesKey, Service, SignalName};
 use crate::time::Timestamp;
@@ -24,6 +25,10 @@ pub struct Detect {
     pub(super) tables: IndexMap<SignalName, Table>,
     pub(super) pending: IndexMap<SignalName, Vec<Finding>>,
     pub(super) tallies: IndexMap<SignalName, Tally>,
+    /// The volumes of those signals that others ask for it.
+    pub(super) volumes: IndexMap<SignalName, Volumes>,
+    /// Signals whose share of the expected false openings was set by somebody.
+    pub(super) fixed_shares: BTreeSet<SignalName>,
     gaps: Gaps,
 }
 
@@ -80,6 +85,8 @@ pub struct Tally {
     pub outside_total: u64,
     /// Samples outside their band that are no anomaly, since the series does that all the time.
     pub usual_total: u64,
+    /// Samples that would have opened an anomaly, had there been more traffic.
+    pub low_traffic_total: u64,
     /// Samples that came again or late and were left out.
     pub repeated_total: u64,
     /// Rows left out because the signal has its limit of series.
@@ -91,8 +98,36 @@ pub struct Tally {
 impl Detect {
     /// Starts with no history.
     pub fn new(plans: impl IntoIterator<Item = (SignalName, SignalPlan)>) -> Self {
-        let tables = plans.into_iter().map(|(signal, plan)| (signal, Table::new(plan))).collect();
-        Self { tables, pending: IndexMap::new(), tallies: IndexMap::new(), gaps: Gaps::default() }
+        let tables: IndexMap<_, _> =
+            plans.into_iter().map(|(signal, plan)| (signal, Table::new(plan))).collect();
+        let volumes = IndexMap::new();
+        let mut detect = Self {
+            tables,
+            pending: IndexMap::new(),
+            tallies: IndexMap::new(),
+            volumes,
+            fixed_shares: BTreeSet::new(),
+            gaps: Gaps::default(),
+        };
+        detect.follow_volumes();
+        detect
+    }
+
+    /// Remembers the volumes of the signals that the plans ask for, and of no others.
+    pub(super) fn follow_volumes(&mut self) {
+        let asked: BTreeSet<SignalName> =
+            self.tables.values().flat_map(|table| table.plan.asks_volume_of().cloned()).collect();
+        self.volumes.retain(|signal, _| asked.contains(signal));
+        for signal in asked {
+            self.volumes.entry(signal).or_default();
+        }
+    }
+
+    /// The volume that a sample of a table stands for.
+    pub(super) fn volume_for(&self, table: &Table, service: &Service, at: Timestamp) -> Volume {
+        let Some(of) = table.plan.asks_volume_of().next() else { return Volume::Own };
+        let step = self.tables.get(of).map_or(Duration::ZERO, |table| table.plan.step);
+        self.volumes.get(of).map_or(Volume::Absent, |volumes| volumes.of(service, at, step))
     }
 
     /// Judges a batch. What it finds is given out when the slot closes; samples up to `muted_until` teach the
@@ -104,11 +139,22 @@ impl Detect {
             batch.rows().for_each(|row| table.expect_series(row.key));
             self.share_out();
         }
+        if let (Some(volumes), Some(table)) =
+            (self.volumes.get_mut(batch.signal()), self.tables.get(batch.signal()))
+        {
+            volumes.take(batch, |series| table.last_sample(series));
+        }
+        let asked = self.tables.get(batch.signal()).and_then(|table| table.plan.asks_volume_of().next());
+        let volumes = asked.and_then(|signal| {
+            let step = self.tables.get(signal)?.plan.step;
+            Some((self.volumes.get(signal)?, step))
+        });
         let Some(table) = self.tables.get_mut(batch.signal()) else { return };
+        let beside = Beside { muted_until, volumes };
         let pending = self.pending.entry(batch.signal().clone()).or_default();
         let mut counts = Counts::default();
         for row in batch.rows() {
-            table.judge(row, muted_until, &mut counts, pending);
+            table.judge(row, beside, &mut counts, pending);
         }
         self.count(batch.signal(), counts);
     }
@@ -191,6 +237,9 @@ impl Detect {
     pub fn finish(&mut self, signal: &SignalName, through: Timestamp, muted_until: Timestamp) -> Closed {
         let mut findings = self.pending.get_mut(signal).map(std::mem::take).unwrap_or_default();
         let Some(table) = self.tables.get_mut(signal) else { return Closed::default() };
+        if let Some(volumes) = self.volumes.get_mut(signal) {
+            volumes.read_through(through);
+        }
         let seen_ms = table.seen.finish();
         let mut counts = Counts::default();
         table.close(through, &mut counts, &mut findings);
@@ -207,8 +256,10 @@ impl Detect {
     /// Shares the expected number of false openings out: an equal part to each signal, and that among its samples of a day.
     fn share_out(&mut self) {
         let signals = self.tables.len();
-        for table in self.tables.values_mut() {
-            table.set_cut(table.plan.settings.cut(samples_a_day(table, signals)));
+        for (signal, table) in &mut self.tables {
+            if !self.fixed_shares.contains(signal) {
+                table.share(samples_a_day(table, signals));
+            }
         }
     }
 
@@ -218,6 +269,7 @@ impl Detect {
         tally.unsettled_total += counts.unsettled;
         tally.outside_total += counts.outside;
         tally.usual_total += counts.usual;
+        tally.low_traffic_total += counts.low_traffic;
         tally.repeated_total += counts.repeated;
         tally.untracked_total += counts.untracked;
         tally.evicted_total += counts.evicted;

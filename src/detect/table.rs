@@ -8,12 +8,15 @@
 )]
 
 mod bands;
+mod explain;
+mod invalid;
 mod memory;
 mod rebase;
 mod rows;
 mod silence;
 mod view;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,13 +24,15 @@ use super::classic::Verdict;
 use super::directive::Pending;
 use super::finding::{Anomaly, Finding, Restart, Side, What};
 use super::gaps::Gaps;
+use super::gate::Trace;
+use super::guard::{Volume, Volumes};
 use super::index::{Index, Standing};
 use super::panel::Panel;
 use super::pauses::Pauses;
 use super::recurrence::{Episodes, Size};
 use super::run::{Mark, Run, Step};
 use super::seen::Seen;
-use super::settings::{FORGET_AFTER, Missing, SignalPlan};
+use super::settings::{FORGET_AFTER, Missing, Settings, SignalPlan};
 use crate::series::{BatchRow, SeriesKey};
 use crate::time::{Timestamp, millis};
 
@@ -41,9 +46,27 @@ pub(super) struct Counts {
     pub(super) unsettled: u64,
     pub(super) outside: u64,
     pub(super) usual: u64,
+    pub(super) low_traffic: u64,
     pub(super) repeated: u64,
     pub(super) untracked: u64,
     pub(super) evicted: u64,
+}
+
+/// One sample, and how much traffic it stands for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Sample {
+    pub(super) at_ms: i64,
+    pub(super) value: f64,
+    pub(super) volume: Volume,
+}
+
+/// What holds for all samples of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Beside<'a> {
+    /// Findings of samples up to here are left out.
+    pub(super) muted_until: Timestamp,
+    /// The volume of each service, and the step of the signal that tells it, where one is asked.
+    pub(super) volumes: Option<(&'a Volumes, Duration)>,
 }
 
 /// All series of one signal.
@@ -57,6 +80,8 @@ pub(super) struct Table {
     panel: Panel,
     /// The probability, for one sample of one series, at which a score of 1 stands.
     cut: f64,
+    /// Among so many samples a day, over all signals, the expected false openings are shared.
+    samples_a_day: f64,
     episodes: Vec<Episodes>,
     /// Samples as they came: a ring of `recent_len` a row.
     recent: Vec<Mark>,
@@ -64,6 +89,10 @@ pub(super) struct Table {
     runs: Vec<Run>,
     /// What was said of the last sample of a row; `None` where it was not judged.
     verdicts: Vec<Option<Verdict>>,
+    /// How many samples in a row were outside the valid range.
+    invalid: Vec<u8>,
+    /// Why the anomalies opened that are open, by row.
+    openings: BTreeMap<usize, Arc<Trace>>,
     /// The first sample of a row.
     began_ms: Vec<i64>,
     last_ms: Vec<i64>,
@@ -100,11 +129,14 @@ impl Table {
             keys: Vec::new(),
             panel,
             cut,
+            samples_a_day: 1.0,
             episodes: Vec::new(),
             recent: Vec::new(),
             recent_count: Vec::new(),
             runs: Vec::new(),
             verdicts: Vec::new(),
+            invalid: Vec::new(),
+            openings: BTreeMap::new(),
             began_ms: Vec::new(),
             last_ms: Vec::new(),
             lost: Vec::new(),
@@ -121,12 +153,11 @@ impl Table {
         }
     }
 
-    /// Judges the samples of one series that are newer than what was judged before. Findings of samples up to
-    /// `muted_until` are left out.
+    /// Judges the samples of one series that are newer than what was judged before.
     pub(super) fn judge(
         &mut self,
         samples: BatchRow<'_>,
-        muted_until: Timestamp,
+        beside: Beside<'_>,
         counts: &mut Counts,
         out: &mut Vec<Finding>,
     ) {
@@ -146,8 +177,12 @@ impl Table {
             if is_told {
                 self.obey_before(row, *at_ms);
             }
-            let acts = *at_ms > muted_until.as_millis().max(normal_through_ms);
-            self.judge_one(row, *at_ms, *value, counts, &mut |finding| {
+            let acts = *at_ms > beside.muted_until.as_millis().max(normal_through_ms);
+            let volume = beside.volumes.map_or(Volume::Own, |(volumes, step)| {
+                volumes.of(&samples.key.service, Timestamp::from_millis(*at_ms), step)
+            });
+            let sample = Sample { at_ms: *at_ms, value: *value, volume };
+            self.judge_one(row, sample, counts, &mut |finding| {
                 if acts {
                     out.push(finding);
                 }
@@ -156,14 +191,8 @@ impl Table {
         self.note_standing(row);
     }
 
-    fn judge_one(
-        &mut self,
-        row: usize,
-        at_ms: i64,
-        value: f64,
-        counts: &mut Counts,
-        emit: &mut dyn FnMut(Finding),
-    ) {
+    fn judge_one(&mut self, row: usize, sample: Sample, counts: &mut Counts, emit: &mut dyn FnMut(Finding)) {
+        let Sample { at_ms, value, .. } = sample;
         let at = Timestamp::from_millis(at_ms);
         let was_silent = self.was_silent(row, at_ms);
         if was_silent {
@@ -177,6 +206,7 @@ impl Table {
             self.began_ms[row] = at_ms;
         }
         self.last_ms[row] = at_ms;
+        self.note_validity(row, value);
         if !is_settled {
             counts.unsettled += 1;
             self.remember(row, Mark { at_ms, value, signed_score: f64::NAN });
@@ -184,10 +214,11 @@ impl Table {
         }
         counts.judged += 1;
 
-        let Some(judged) = self.panel.judge(row, (at, value), self.cut, &self.plan.settings) else {
+        let Some(mut judged) = self.panel.judge(row, (at, value), self.cut, &self.plan.settings) else {
             self.remember(row, Mark { at_ms, value, signed_score: f64::NAN });
             return;
         };
+        self.hold_to_the_range(row, value, &mut judged);
         let (verdict, baseline) = (judged.verdict, judged.baseline);
         let signed_score = match verdict.side {
             Side::Up => verdict.score,
@@ -200,7 +231,10 @@ impl Table {
 
         let size = Size { deviation: verdict.z.abs(), is_seasonal: judged.is_seasonal };
         let counts_at_all = mark.side(self.plan.settings.sides).is_some();
-        let is_usual = counts_at_all && self.is_usual(row, at, size);
+        let is_calm = self.runs[row].anomaly.is_none();
+        let settings = self.settings(row);
+        let is_low = counts_at_all && is_calm && settings.is_low(sample.volume, value, baseline.mean);
+        let is_usual = counts_at_all && !is_low && self.is_usual(row, (at, value), size);
         let step = if is_usual {
             counts.usual += 1;
             Step::Nothing
@@ -208,13 +242,20 @@ impl Table {
             self.load_marks(row);
             self.runs[row].step(&self.scratch, &verdict, baseline, &self.plan.settings, self.plan.step)
         };
-        if is_usual || !self.runs[row].leaves_out(&verdict, &self.plan.settings) {
+        let step = if is_low { self.withhold(row, step, counts) } else { step };
+        let is_valid = self.plan.settings.valid.side(value).is_none();
+        if is_usual || (is_valid && !self.runs[row].leaves_out(&verdict, &self.plan.settings)) {
             self.panel.learn(row, value, &judged);
         } else {
             self.panel.leave_out(row);
         }
         let step = match step {
-            Step::Opened(anomaly) => Step::Opened(self.begin(row, anomaly, judged.lead)),
+            Step::Opened(anomaly) => {
+                let anomaly = self.begin(row, anomaly, judged.lead);
+                let why = self.opening_trace(row, sample, &judged, &anomaly);
+                self.openings.insert(row, why);
+                Step::Opened(anomaly)
+            }
             Step::Nothing | Step::Cleared(_) | Step::Adopt { .. } => step,
         };
         self.act(row, at, step, baseline.mean, emit);
@@ -247,9 +288,9 @@ impl Table {
         }
     }
 
-    /// Whether a sample outside is what the series does all the time; remembers it either way.
-    fn is_usual(&mut self, row: usize, at: Timestamp, size: Size) -> bool {
-        if !self.plan.settings.learns_recurrence() {
+    /// Whether a sample outside is what the series does all the time; remembers it either way. What cannot be never is.
+    fn is_usual(&mut self, row: usize, (at, value): (Timestamp, f64), size: Size) -> bool {
+        if !self.plan.settings.learns_recurrence() || self.forced(row, value).is_some() {
             return false;
         }
         let episodes = &mut self.episodes[row];
@@ -266,9 +307,27 @@ impl Table {
         is_usual
     }
 
-    /// Takes the probability at which a score of 1 stands from now on.
-    pub(super) fn set_cut(&mut self, cut: f64) {
-        self.cut = cut;
+    /// Has the expected false openings shared among so many samples a day from now on.
+    pub(super) fn share(&mut self, samples_a_day: f64) {
+        self.samples_a_day = samples_a_day;
+        self.cut = self.plan.settings.cut(samples_a_day);
+    }
+
+    /// How a row is judged.
+    fn settings(&self, _row: usize) -> &Settings {
+        &self.plan.settings
+    }
+
+    /// With too little traffic nothing opens; what is open is left as always.
+    fn withhold(&mut self, row: usize, step: Step, counts: &mut Counts) -> Step {
+        match step {
+            Step::Opened(_) => {
+                counts.low_traffic += 1;
+                self.runs[row].withdraw();
+                Step::Nothing
+            }
+            Step::Nothing | Step::Cleared(_) | Step::Adopt { .. } => step,
+        }
     }
 
     /// Ends a slot: what is lost as of `through`, and the anomalies that go on.
@@ -279,6 +338,8 @@ impl Table {
         // In answers that are always partial too: else the rows of what is long gone would fill the table.
         self.forget_before(through.minus(forget_after), counts);
         let rows: Vec<usize> = self.index.rows().collect();
+        let runs = &self.runs;
+        self.openings.retain(|row, _| runs[*row].anomaly.is_some());
         for row in rows {
             if let Some(anomaly) = self.runs[row].anomaly {
                 out.push(self.finding(row, anomaly.until, What::Anomalous(anomaly)));
@@ -320,7 +381,13 @@ impl Table {
     }
 
     fn finding(&self, row: usize, at: Timestamp, what: What) -> Finding {
-        Finding { key: Arc::clone(&self.keys[row]), kind: self.plan.kind, at, what }
+        let why = match &what {
+            What::Anomalous(anomaly) | What::Recovered(anomaly) => {
+                self.openings.get(&row).filter(|why| why.at == anomaly.detected_at).map(Arc::clone)
+            }
+            What::Lost { .. } | What::Returned | What::Restarted(_) => None,
+        };
+        Finding { key: Arc::clone(&self.keys[row]), kind: self.plan.kind, at, what, why }
     }
 
     /// The time that a baseline without gaps covers.

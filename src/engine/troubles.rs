@@ -36,7 +36,12 @@ impl Engine {
             last_active: incident.last_active(now),
         });
         let placement = correlate::place(finding, trouble.onset(), candidates, &self.settings.correlate);
-        let member = Member { key: key.clone(), kind: finding.kind, trouble, state: MemberState::Active };
+        let why = match trouble {
+            Trouble::Deviation(_) => finding.why.clone(),
+            Trouble::Lost { .. } => None,
+        };
+        let (kind, state) = (finding.kind, MemberState::Active);
+        let member = Member { key: key.clone(), kind, trouble, state, why };
         match placement {
             Placement::Joins(id) => {
                 self.tell_callers(&key.service, trouble.onset());

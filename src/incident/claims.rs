@@ -22,7 +22,7 @@ fn at(seconds: i64) -> Timestamp {
 fn member(signal: &str, trouble: Trouble) -> Member {
     let labels = Labels::new([("service", "shop")]);
     let key = Arc::new(SeriesKey::new(SignalName::new(signal), Service::new("shop"), labels));
-    Member { key, kind: Kind::of_name(signal), trouble, state: MemberState::Active }
+    Member { key, kind: Kind::of_name(signal), trouble, state: MemberState::Active, why: None }
 }
 
 fn deviation(onset_s: i64, peak_score: f64) -> Trouble {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::detect::{Anomaly, Kind, Restart, Side};
+use crate::detect::{Anomaly, Kind, Restart, Side, Trace};
 use crate::series::SeriesKey;
 use crate::time::Timestamp;
 
@@ -17,6 +17,8 @@ pub struct Member {
     pub trouble: Trouble,
     /// Whether it still is.
     pub state: MemberState,
+    /// What every gate said of the sample that opened its anomaly; `None` for a loss, and where nobody kept it.
+    pub why: Option<Arc<Trace>>,
 }
 
 /// What is wrong with a series.

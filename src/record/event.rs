@@ -39,11 +39,11 @@ pub const CAPTURED: &str = "incident.captured";
 
 /// Every kind with the version that this release writes.
 pub const KINDS: [(&str, u32); 21] = [
-    (incident::OPENED, 1),
+    (incident::OPENED, 2),
     (incident::SOURCE_OPENED, 1),
     (incident::OUTAGE_JOINED, 1),
     (incident::OUTAGE_ENDED, 1),
-    (incident::JOINED, 1),
+    (incident::JOINED, 2),
     (incident::WORSENED, 1),
     (incident::MEMBER_ENDED, 1),
     (incident::SEVERITY_CHANGED, 1),
@@ -104,11 +104,12 @@ pub(super) fn current<'a>(
     if version > known {
         return Err(RecordError::NewerVersion { kind, version, known });
     }
-    // Older versions get an arm each, from the oldest up, when there are any.
-    if version < known {
-        return Err(RecordError::UnknownVersion { kind, version });
+    match (kind, version) {
+        // Version 2 has in its member what the gates said; a body of version 1 is one of version 2 without that.
+        (incident::OPENED | incident::JOINED, 1) => Ok((kind, Cow::Borrowed(body))),
+        (_, version) if version == known => Ok((kind, Cow::Borrowed(body))),
+        (_, version) => Err(RecordError::UnknownVersion { kind, version }),
     }
-    Ok((kind, Cow::Borrowed(body)))
 }
 
 /// A body in the current form, with what an error says about it.

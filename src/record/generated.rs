@@ -10,7 +10,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::detect::{Anomaly, Kind, Restart, Side};
+use crate::detect::{Anomaly, Check, Ending, Gate, Input, Kind, Outcome, Restart, Side, Trace};
 use crate::diagnose::{Author, Because, Cause, Citation, Contribution, Diagnosis, EvidenceId, Hypothesis};
 use crate::engine::{CapturedSeries, ConfigChange, Event, Failure, NotJudged, SeriesRebased, SystemEvent};
 use crate::id::{Fingerprint, IncidentId};
@@ -118,16 +118,20 @@ fn series_key() -> impl Strategy<Value = Arc<SeriesKey>> {
         .prop_map(|(signal, service, labels)| Arc::new(SeriesKey::new(signal, service, labels)))
 }
 
+fn why() -> impl Strategy<Value = Trace> {
+    let input = prop_oneof![number().prop_map(Input::Number), text().prop_map(Input::Text)];
+    let check = (select(Gate::ALL.to_vec()), select(Outcome::ALL.to_vec()), vec((text(), input), 0..3))
+        .prop_map(|(gate, outcome, inputs)| Check { gate, outcome, inputs });
+    (time(), vec(check, 0..4)).prop_map(|(at, checks)| Trace { at, checks, ending: Ending::Opened })
+}
+
 fn member() -> impl Strategy<Value = Member> {
     let kinds = [Kind::Traffic, Kind::Errors, Kind::Latency, Kind::Cpu, Kind::Memory, Kind::Other];
     let over = (time(), ended()).prop_map(|(until, because)| MemberState::Ended { until, because });
     let state = prop_oneof![Just(MemberState::Active), over];
-    (series_key(), select(kinds.to_vec()), trouble(), state).prop_map(|(key, kind, trouble, state)| Member {
-        key,
-        kind,
-        trouble,
-        state,
-    })
+    (series_key(), select(kinds.to_vec()), trouble(), state, option::of(why())).prop_map(
+        |(key, kind, trouble, state, why)| Member { key, kind, trouble, state, why: why.map(Arc::new) },
+    )
 }
 
 fn outage() -> impl Strategy<Value = Outage> {

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::gates;
 use super::scalar::{finite, hex, millis, service, signal, span};
 use super::words::{KindWire, SideWire};
-use crate::detect::{Anomaly, Kind, Restart, Side};
+use crate::detect::{Anomaly, Kind, Restart, Side, Trace};
 use crate::id::Fingerprint;
 use crate::incident::{Ended, Member, MemberState, Trouble};
 use crate::series::{Labels, SeriesKey, Service, SignalName};
@@ -24,6 +25,8 @@ pub(super) struct MemberWire {
     trouble: Trouble,
     #[serde(with = "StateWire")]
     state: MemberState,
+    #[serde(with = "gates", rename = "gates", default, skip_serializing_if = "Option::is_none")]
+    why: Option<Arc<Trace>>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -7,6 +7,7 @@ mod captured;
 mod diagnosis;
 mod error;
 mod event;
+mod gates;
 #[cfg(test)]
 mod generated;
 #[cfg(test)]

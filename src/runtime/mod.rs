@@ -6,6 +6,7 @@ mod backend;
 mod clock;
 mod crew;
 mod engine_time;
+mod explain;
 mod history;
 mod jumping;
 mod metrics;
@@ -21,6 +22,7 @@ mod status;
 mod supervisor;
 
 pub use self::clock::Clock;
+pub use self::explain::{EXPLAINED_MAX, Explained, NotExplained, Question, SeriesExplained};
 pub use self::history::{Candidate, HistoryError, Lived, Progress, Reading, Span, live_through};
 pub use self::jumping::Awake;
 pub use self::metrics::{ConfigMetrics, metrics_reference};

@@ -1,6 +1,7 @@
 //! Brings another config into a running pipeline: whole, or not at all.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -8,6 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::asker::{Asker, QUESTIONS_WAITING_MAX, Question};
 use super::backend::{Backend, PulseQuery};
 use super::crew::Crew;
+use super::explain::Watched;
 use super::pipeline::{Message, Tagged};
 use super::poller::{Assignment, Orders, history_of};
 use super::settings::{BandSettings, Settings};
@@ -69,6 +71,7 @@ pub struct Reconfigurer {
     pub(super) store: Store,
     pub(super) backend: watch::Sender<Backend>,
     pub(super) engine: engine::Settings,
+    pub(super) watched: watch::Sender<Arc<[Watched]>>,
 }
 
 impl Reconfigurer {
@@ -98,6 +101,7 @@ impl Reconfigurer {
             self.crew.follow(ended);
             return Err(Unavailable);
         }
+        self.watched.send_replace(Watched::all(&change.signals, &change.engine));
         self.engine = change.engine;
         self.backend.send_if_modified(|held| {
             let is_other = !held.is(&backend);
@@ -325,9 +329,16 @@ mod tests {
             let client = Prometheus::new(&source()).unwrap();
             let pulse = PulseQuery::of(&source());
             let backend = Backend::new(client, pulse, Clock::real(), crew.metrics.clone());
+            let watched = watch::Sender::new(Watched::all(&[], &change(signals).engine));
             let mut reconfigurer = Reconfigurer {
                 crew,
-                handle: Handle { status: statuses, source: None, requests: feed.downgrade() },
+                handle: Handle {
+                    status: statuses,
+                    source: None,
+                    watched: watched.subscribe(),
+                    requests: feed.downgrade(),
+                },
+                watched,
                 store: Store::open(&crate::store::Settings { path }).await.unwrap(),
                 backend: watch::Sender::new(backend.clone()),
                 engine: change(signals).engine,

@@ -18,6 +18,7 @@ pub(crate) struct Rehearsal {
     queue: mpsc::Receiver<Tagged>,
     /// A handle alone does not keep the queue.
     _feed: mpsc::Sender<Tagged>,
+    _watched: watch::Sender<Arc<[super::explain::Watched]>>,
 }
 
 /// What a handle asked, with the way back.
@@ -31,8 +32,9 @@ pub(crate) enum Asked {
 pub(crate) fn rehearse(limit: usize) -> (Handle, Rehearsal) {
     let (status, shown) = watch::channel(Arc::default());
     let (feed, queue) = mpsc::channel(limit);
-    let handle = Handle { status: shown, source: None, requests: feed.downgrade() };
-    (handle, Rehearsal { status, queue, _feed: feed })
+    let (watched, shown_watched) = watch::channel(Arc::default());
+    let handle = Handle { status: shown, source: None, watched: shown_watched, requests: feed.downgrade() };
+    (handle, Rehearsal { status, queue, _feed: feed, _watched: watched })
 }
 
 impl Rehearsal {

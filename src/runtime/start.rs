@@ -12,6 +12,7 @@ use super::backend::{Backend, PulseQuery};
 use super::clock::Clock;
 use super::crew::Crew;
 use super::engine_time::{EngineTime, not_ahead};
+use super::explain::Watched;
 use super::jumping::Awake;
 use super::metrics::Metrics;
 use super::pipeline::{Message, PAST_LIMIT, Pipeline, Tagged};
@@ -133,9 +134,17 @@ pub async fn start(
     });
 
     let (backend, asked) = watch::channel(backend);
-    let handle = Handle { status: statuses, source: Some(asked.clone()), requests: requests.clone() };
-    let reconfigurer =
-        Reconfigurer { crew, handle: handle.clone(), store: store.clone(), backend, engine: engine.clone() };
+    let (watched, are_watched) = watch::channel(Watched::all(&signals, &engine));
+    let source = Some(asked.clone());
+    let handle = Handle { status: statuses, source, watched: are_watched, requests: requests.clone() };
+    let reconfigurer = Reconfigurer {
+        crew,
+        handle: handle.clone(),
+        store: store.clone(),
+        backend,
+        engine: engine.clone(),
+        watched,
+    };
     let pipeline = Pipeline {
         settings: engine,
         first_look: settings.first_look,

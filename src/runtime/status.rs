@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::backend::Backend;
+use super::explain::Watched;
 use super::jumping::Awake;
 use super::pipeline::{Message, Tagged};
 use super::reconfigure::Reconfigure;
@@ -117,6 +118,8 @@ pub struct ModelStatus {
 pub struct Handle {
     pub(super) status: watch::Receiver<Arc<Status>>,
     pub(super) source: Option<watch::Receiver<Backend>>,
+    /// What is asked and how it is judged.
+    pub(super) watched: watch::Receiver<Arc<[Watched]>>,
     /// Weak: the engine ends when those who feed it do, not when the last reader goes.
     pub(super) requests: mpsc::WeakSender<Tagged>,
 }

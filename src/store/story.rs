@@ -163,5 +163,6 @@ fn member(service: &str, signal: &str, at: Timestamp) -> Member {
         kind: Kind::of_name(signal),
         trouble: Trouble::Deviation(anomaly),
         state: MemberState::Active,
+        why: None,
     }
 }

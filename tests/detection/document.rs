@@ -34,6 +34,8 @@ fn the_document_has_every_setting_with_its_default() {
         adopt_after,
         missing,
         zone,
+        valid,
+        volume,
     } = Settings::default();
     let direction = match sides {
         Sides::Both => "both",
@@ -44,6 +46,8 @@ fn the_document_has_every_setting_with_its_default() {
         Missing::Ignore => ("ignore", String::new()),
         Missing::Alert { after } => ("alert", format_duration(after)),
     };
+    let edge = |edge: Option<f64>| edge.map_or("none".to_owned(), |edge| edge.to_string());
+    let least = volume.as_ref().map_or(0.0, |least| least.least);
     let rows = [
         ("detector", detector.as_str().to_owned()),
         ("false_openings_per_day", false_openings_per_day.to_string()),
@@ -64,6 +68,10 @@ fn the_document_has_every_setting_with_its_default() {
         ("adopt_after", format_duration(adopt_after)),
         ("missing", missing.to_owned()),
         ("lost_after", lost_after),
+        ("valid_min", edge(valid.min)),
+        ("valid_max", edge(valid.max)),
+        ("min_volume", least.to_string()),
+        ("volume_signal", String::new()),
         ("timezone", zone.name().to_owned()),
     ];
     let document = read("docs/detectors.md");
@@ -90,6 +98,7 @@ fn every_test_that_the_document_names_exists() {
         "spikes",
         "symmetries",
         "table",
+        "traces",
         "windows",
     ];
     let mut tests: String = files.map(|file| read(&format!("tests/detection/{file}.rs"))).concat();

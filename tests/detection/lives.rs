@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use portent::detect::{Kind, What};
+use portent::detect::{Kind, MinVolume, Settings, What};
+use portent::series::SignalName;
 
 use super::fixture::{Fault, Samples, Story, at_least, check};
 use super::naive;
@@ -96,6 +97,25 @@ fn low_traffic(name: &str, step: Duration, errors_of: fn(&Quiet) -> &Samples) ->
     story
 }
 
+/// The least traffic that a share of errors, or a rate of them, means anything at: three requests a minute.
+fn guarded(mut story: Story) -> Story {
+    let of = Some(SignalName::new("request_rate"));
+    story.name = format!("{}, min_volume", story.name);
+    story.settings = Settings { volume: Some(MinVolume { least: 5.0 / 60.0, of }), ..story.settings };
+    story
+}
+
+/// With a least volume even the hour of errors is held back: of so few requests nobody says whether that is much.
+pub(crate) fn little_traffic_with_a_guard() -> Vec<Story> {
+    let guarded = |mut story: Story| {
+        story.faults.clear();
+        story.rules.clear();
+        let span = story.span();
+        guarded(story.at_most(Duration::ZERO, span, 0))
+    };
+    little_traffic().into_iter().map(guarded).collect()
+}
+
 pub(crate) fn little_traffic() -> Vec<Story> {
     let both = |step| {
         [
@@ -132,6 +152,11 @@ fn vanished(step: Duration) -> Story {
 
 pub(crate) fn vanishing() -> Vec<Story> {
     STEPS.into_iter().map(vanished).collect()
+}
+
+#[test]
+fn one_request_a_minute_with_one_error_opens_nothing_below_the_least_volume() {
+    check(&little_traffic_with_a_guard());
 }
 
 #[test]

@@ -16,6 +16,7 @@ fn every_story() -> Vec<Story> {
         lives::newcomers_at_all_steps(),
         lives::vanishing(),
         lives::little_traffic(),
+        lives::little_traffic_with_a_guard(),
         lives::little_traffic_itself(),
         drifts::ticking_constants(),
         drifts::small_leaks(),

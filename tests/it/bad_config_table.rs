@@ -45,6 +45,10 @@ pub(crate) const CHECKED: &[(&str, &str)] = &[
     // Values that do not fit each other.
     ("more points than the window has", "[signal.x]\nquery = 'up'\nopen_points = 4"),
     ("an interval shorter than the step", "[signal.x]\nquery = 'up'\nstep = '2m'"),
+    ("a valid range that is none", "[signal.x]\nquery = 'up'\nvalid_min = 1\nvalid_max = 0"),
+    ("an edge of the valid range in words", "[signal.x]\nquery = 'up'\nvalid_max = 'much'"),
+    ("a least volume below zero", "[signal.x]\nquery = 'up'\nmin_volume = -1"),
+    ("a volume of a signal that does not exist", "[signal.x]\nquery = 'up'\nmin_volume = 1\nvolume_signal = 'y'\n[signal.request_rate]\nquery = 'up'"),
     // Queries.
     ("no signal at all", "[source]\nurl = 'http://h'"),
     ("a signal without a query", "[signal.x]"),

@@ -245,6 +245,7 @@ pub(super) fn status() -> Status {
         lost: 1,
         judged_total: 100,
         outside_total: 7,
+        low_traffic_total: 0,
         usual_total: 0,
         samples_a_day: 144_000,
         repeated_total: 3,

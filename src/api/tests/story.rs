@@ -139,5 +139,6 @@ fn member(service: &str, signal: &str, at: Timestamp, score: f64) -> Member {
         kind: Kind::of_name(signal),
         trouble: Trouble::Deviation(anomaly),
         state: MemberState::Active,
+        why: None,
     }
 }

@@ -57,6 +57,7 @@ impl Table {
         self.recent_count.push(0);
         self.runs.push(Run::default());
         self.verdicts.push(None);
+        self.invalid.push(0);
         self.began_ms.push(i64::MIN);
         self.last_ms.push(i64::MIN);
         self.lost.push(false);
@@ -72,7 +73,8 @@ impl Table {
         (self.recent_count[row], self.runs[row]) = (0, Run::default());
         (self.began_ms[row], self.last_ms[row]) = (i64::MIN, i64::MIN);
         (self.lost[row], self.unsettled_ms[row]) = (false, i64::MIN);
-        self.verdicts[row] = None;
+        (self.verdicts[row], self.invalid[row]) = (None, 0);
+        self.openings.remove(&row);
         self.pauses[row] = Pauses::default();
     }
 

@@ -121,6 +121,17 @@ impl Backend {
         Self { shared: Arc::new(Shared { client, clock, metrics, query, known, pulses, bell }) }
     }
 
+    /// The same backend for whoever reads its past: by the same client, with nothing else in common.
+    pub(in crate::runtime) fn apart(&self, metrics: Metrics) -> Self {
+        let Shared { client, query, clock, .. } = &*self.shared;
+        Self::new(client.clone(), query.clone(), clock.clone(), metrics)
+    }
+
+    /// What one request may ask for.
+    pub(in crate::runtime) fn limits(&self) -> &Limits {
+        &self.shared.query.limits
+    }
+
     /// Takes a place for a signal's poller.
     pub(in crate::runtime) fn join(&self, signal: &SignalName, interval: Duration) -> Place {
         self.known().breaker.join(signal.clone(), interval);

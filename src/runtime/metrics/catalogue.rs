@@ -92,6 +92,7 @@ pub(in crate::runtime) struct Metrics {
     pub(super) judged: Family<BySignal, Counter>,
     pub(super) outside: Family<BySignal, Counter>,
     pub(super) usual: Family<BySignal, Counter>,
+    pub(super) low_traffic: Family<BySignal, Counter>,
     pub(super) unsettled: Family<BySignal, Counter>,
     pub(super) repeated: Family<BySignal, Counter>,
     pub(super) untracked: Family<BySignal, Counter>,
@@ -145,6 +146,7 @@ impl Metrics {
             judged: Family::default(),
             outside: Family::default(),
             usual: Family::default(),
+            low_traffic: Family::default(),
             unsettled: Family::default(),
             repeated: Family::default(),
             untracked: Family::default(),
@@ -311,6 +313,12 @@ impl Metrics {
             SIGNAL,
             "Samples outside their band that opened nothing, since the series has done the like for days",
             self.usual.clone(),
+        );
+        to.register_family(
+            "samples_low_traffic",
+            SIGNAL,
+            "Samples that would have opened an anomaly, had there been more traffic",
+            self.low_traffic.clone(),
         );
         to.register_family(
             "samples_unsettled",
