@@ -190,7 +190,7 @@ impl Table {
             self.runs[row].step(&self.scratch, &verdict, baseline, &self.plan.settings, self.plan.step)
         };
         if is_usual || !self.runs[row].leaves_out(&verdict, &self.plan.settings) {
-            self.panel.learn(row, value, &judged);
+            self.panel.learn(row, value);
         } else {
             self.panel.leave_out(row);
         }
@@ -326,7 +326,7 @@ impl Table {
 
     /// Only a series with a full baseline can be lost: one that was never established is not missed.
     fn has_stopped(&self, row: usize, through: Timestamp) -> bool {
-        let established = self.panel.is_warm(row);
+        let established = self.panel.is_warm(row, &self.plan.settings);
         let alerts = matches!(self.plan.settings.missing, Missing::Alert { .. });
         alerts && established && through.since(self.silent_since(row)) >= self.lost_after()
     }
@@ -431,7 +431,7 @@ impl Table {
     /// Keeps the index in step with a row that may have changed.
     fn note_standing(&mut self, row: usize) {
         let standing = Standing {
-            is_warming: !self.panel.is_warm(row),
+            is_warming: !self.panel.is_warm(row, &self.plan.settings),
             is_anomalous: self.runs[row].anomaly.is_some(),
             is_lost: self.lost[row],
         };
