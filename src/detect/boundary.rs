@@ -35,7 +35,8 @@ impl Settings {
             | Detector::RobustZ
             | Detector::Seasonal
             | Detector::Level
-            | Detector::Range => self.sigma.max(normal_quantile(shared)),
+            | Detector::Range
+            | Detector::Drift => self.sigma.max(normal_quantile(shared)),
         });
         match self.combine {
             Combine::Any => each.fold(f64::INFINITY, f64::min),

@@ -1,5 +1,7 @@
 //! What judges the series of a signal: the detectors that its plan names, behind one face.
 
+#[cfg(test)]
+mod claims;
 mod member;
 mod seasonal;
 mod window;
@@ -10,6 +12,7 @@ use self::member::Member;
 use super::classic::{Baseline, Verdict};
 use super::detectors::Floors;
 use super::detectors::student::normal_quantile;
+use super::recurrence::Matter;
 use super::selection::Combine;
 use super::settings::Settings;
 use crate::time::Timestamp;
@@ -21,10 +24,8 @@ pub(super) struct Judged {
     pub(super) baseline: Baseline,
     /// How many samples before this one have made the verdict with it.
     pub(super) lead: usize,
-    /// Whether a season foretells otherwise.
-    pub(super) is_seasonal: bool,
-    /// Whether it is about a deviation to a side.
-    has_side: bool,
+    /// What it is about.
+    pub(super) of: Matter,
 }
 
 /// The detectors of a signal, with a row a series each.
@@ -59,7 +60,12 @@ struct Asked {
 impl Judged {
     /// A verdict about one sample by itself.
     fn pointwise(verdict: Verdict, baseline: Baseline) -> Self {
-        Self { verdict, baseline, lead: 0, is_seasonal: false, has_side: true }
+        Self { verdict, baseline, lead: 0, of: Matter::Level }
+    }
+
+    /// Whether it is about a deviation to a side: a rest has none.
+    fn has_side(&self) -> bool {
+        self.of != Matter::Rest
     }
 }
 
@@ -184,12 +190,10 @@ fn combined(first: Option<Judged>, second: Judged, combine: Combine) -> Judged {
 /// The weaker one decides. One that is above and one that is below do not mean the same, and together find nothing.
 fn both(first: Judged, second: Judged) -> Judged {
     let mut weaker = if second.verdict.score < first.verdict.score { second } else { first };
-    let is_agreed = !first.has_side || !second.has_side || first.verdict.side == second.verdict.side;
-    if !is_agreed {
+    if first.has_side() && second.has_side() && first.verdict.side != second.verdict.side {
         weaker.verdict.score = weaker.verdict.score.min(1.0);
     }
-    let sided = if first.has_side { first } else { second };
+    let sided = if first.has_side() { first } else { second };
     weaker.verdict.side = sided.verdict.side;
-    weaker.has_side = sided.has_side;
     weaker
 }

@@ -21,13 +21,15 @@ pub enum Detector {
     Level,
     /// The sample against the extremes of the series' own history.
     Range,
+    /// The last half hour against the extremes of the series' own history.
+    Drift,
     /// A series that used to move and stands still.
     Flatline,
 }
 
 impl Detector {
     /// Every detector, for checks and messages; of those that are combined, the first one's band is shown.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Tail,
         Self::Classic,
         Self::Ewma,
@@ -36,6 +38,7 @@ impl Detector {
         Self::Seasonal,
         Self::Level,
         Self::Range,
+        Self::Drift,
         Self::Flatline,
     ];
 
@@ -50,6 +53,7 @@ impl Detector {
             Self::Seasonal => "seasonal",
             Self::Level => "level",
             Self::Range => "range",
+            Self::Drift => "drift",
             Self::Flatline => "flatline",
         }
     }

@@ -179,7 +179,7 @@ impl Table {
         counts.outside += u64::from(verdict.is_outside());
         self.verdicts[row] = Some(verdict);
 
-        let size = Size { deviation: verdict.z.abs(), is_seasonal: judged.is_seasonal };
+        let size = Size { deviation: verdict.z.abs(), of: judged.of };
         let counts_at_all = mark.side(self.plan.settings.sides).is_some();
         let is_usual = counts_at_all && self.is_usual(row, at, size);
         let step = if is_usual {

@@ -16,6 +16,7 @@ fn the_document_has_every_setting_with_its_default() {
     // Without `..`, so that a new setting has to be named here.
     let Settings {
         detector,
+        combine,
         false_openings_per_day,
         exit_score,
         sigma,
@@ -45,7 +46,8 @@ fn the_document_has_every_setting_with_its_default() {
         Missing::Alert { after } => ("alert", format_duration(after)),
     };
     let rows = [
-        ("detector", detector.as_str().to_owned()),
+        ("detector", detector.to_string()),
+        ("combine", combine.as_str().to_owned()),
         ("false_openings_per_day", false_openings_per_day.to_string()),
         ("exit_score", exit_score.to_string()),
         ("sigma", sigma.to_string()),
@@ -77,6 +79,7 @@ fn the_document_has_every_setting_with_its_default() {
 fn every_test_that_the_document_names_exists() {
     let files = [
         "drifts",
+        "detectors",
         "fleet_day",
         "gaps",
         "impurities",
@@ -94,7 +97,7 @@ fn every_test_that_the_document_names_exists() {
     ];
     let mut tests: String = files.map(|file| read(&format!("tests/detection/{file}.rs"))).concat();
     tests.push_str(&read("tests/simulation.rs"));
-    for file in ["claims", "level", "range"] {
+    for file in ["claims", "drift", "level", "range"] {
         tests.push_str(&read(&format!("src/detect/detectors/{file}.rs")));
     }
     let document = read("docs/detectors.md");

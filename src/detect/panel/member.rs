@@ -8,11 +8,12 @@ use super::{Bound, Judged};
 use crate::detect::Opinion;
 use crate::detect::classic::{Baseline, Verdict, judge};
 use crate::detect::detectors::{
-    Ewma, EwmaSettings, Flatline, FlatlineSettings, Level, LevelSettings, Range, RangeSettings, RobustZ,
-    RobustZSettings, RollingZ, RollingZSettings, Single, Tail,
+    Drift, DriftSettings, Ewma, EwmaSettings, Flatline, FlatlineSettings, Level, LevelSettings, Range,
+    RangeSettings, RobustZ, RobustZSettings, RollingZ, RollingZSettings, Single, Tail,
 };
 use crate::detect::finding::Side;
 use crate::detect::opinion::SCORE_MAX;
+use crate::detect::recurrence::Matter;
 use crate::detect::selection::Detector;
 use crate::detect::settings::{Settings, Sides};
 use crate::time::Timestamp;
@@ -31,6 +32,7 @@ pub(super) enum Member {
     Seasonal(Seasonal),
     Level(Level),
     Range(Box<Range>),
+    Drift(Box<Drift>),
     Flatline(Flatline),
 }
 
@@ -53,6 +55,7 @@ impl Member {
             Detector::Seasonal => Self::Seasonal(Seasonal::new(settings, step)),
             Detector::Level => Self::Level(Level::new(&LevelSettings::default(), step)),
             Detector::Range => Self::Range(Box::new(Range::new(&RangeSettings::default(), step))),
+            Detector::Drift => Self::Drift(Box::new(Drift::new(&DriftSettings::default(), step))),
             Detector::Flatline => Self::Flatline(Flatline::new(&FlatlineSettings::default(), step)),
         }
     }
@@ -67,6 +70,7 @@ impl Member {
             Self::RobustZ(single) => Face::Single(single),
             Self::Level(single) => Face::Single(single),
             Self::Range(single) => Face::Single(single.as_mut()),
+            Self::Drift(single) => Face::Single(single.as_mut()),
             Self::Flatline(single) => Face::Single(single),
         }
     }
@@ -79,6 +83,7 @@ impl Member {
             Self::RobustZ(single) => Some(single),
             Self::Level(single) => Some(single),
             Self::Range(single) => Some(single.as_ref()),
+            Self::Drift(single) => Some(single.as_ref()),
             Self::Flatline(single) => Some(single),
         }
     }
@@ -119,6 +124,7 @@ impl Member {
             | Self::RobustZ(_)
             | Self::Level(_)
             | Self::Range(_)
+            | Self::Drift(_)
             | Self::Seasonal(_) => self.band(row, settings).is_some(),
         }
     }
@@ -136,6 +142,7 @@ impl Member {
             let opinion = flatline.judge(row, at.as_millis(), value)?;
             return Some(of_rest(&opinion, flatline.run(row), settings));
         }
+        let of = self.matter();
         Some(match self.face() {
             Face::Tail(tail) => of_tail(tail, row, sample, bound.cut, settings)?,
             Face::Classic(window) => {
@@ -143,12 +150,29 @@ impl Member {
                 Judged::pointwise(judge(value, baseline, settings), baseline)
             }
             Face::Seasonal(seasonal) => {
-                of_opinion(value, &seasonal.judge(row, sample, bound.sigma)?, bound.sigma, settings)
+                let opinion = seasonal.judge(row, sample, bound.sigma)?;
+                Judged { of, ..of_opinion(value, &opinion, bound.sigma, settings) }
             }
             Face::Single(single) => {
-                of_opinion(value, &single.judge(row, at.as_millis(), value)?, bound.sigma, settings)
+                let opinion = single.judge(row, at.as_millis(), value)?;
+                Judged { of, ..of_opinion(value, &opinion, bound.sigma, settings) }
             }
         })
+    }
+
+    /// What its verdicts are about, but for those of the tail.
+    fn matter(&self) -> Matter {
+        match self {
+            Self::Seasonal(_) => Matter::Season,
+            Self::Range(_) | Self::Drift(_) => Matter::History,
+            Self::Flatline(_) => Matter::Rest,
+            Self::Tail(_)
+            | Self::Classic(_)
+            | Self::Ewma(_)
+            | Self::RollingZ(_)
+            | Self::RobustZ(_)
+            | Self::Level(_) => Matter::Level,
+        }
     }
 
     /// Learns the sample that was judged last, as one that belongs to the baseline.
@@ -164,8 +188,18 @@ impl Member {
 
     /// Leaves the sample that was judged last out, with what led up to it.
     pub(super) fn leave_out(&mut self, row: usize) {
-        if let Face::Tail(tail) = self.face() {
-            tail.drop_pending(row);
+        match self {
+            Self::Tail(tail) => tail.drop_pending(row),
+            Self::Drift(drift) => drift.leave_out(row),
+            // A sample that they are not taught has not been there.
+            Self::Classic(_)
+            | Self::Ewma(_)
+            | Self::RollingZ(_)
+            | Self::RobustZ(_)
+            | Self::Seasonal(_)
+            | Self::Level(_)
+            | Self::Range(_)
+            | Self::Flatline(_) => {}
         }
     }
 
@@ -182,6 +216,7 @@ impl Member {
             Self::Level(level) => level.rebase(row, last),
             // Weeks of history are worth more than a clean beginning: what was normal stays so, and this is too.
             Self::Range(range) => last.iter().for_each(|value| range.learn(row, 0, *value)),
+            Self::Drift(drift) => drift.extend(row, last),
             // A rest that is adopted is a constant from here on; any other level leaves the habit to move as it is.
             Self::Flatline(flatline) => {
                 if flatline.is_stuck(row) {
@@ -202,6 +237,7 @@ impl Member {
             | Self::RobustZ(_)
             | Self::Level(_)
             | Self::Range(_)
+            | Self::Drift(_)
             | Self::Flatline(_) => {
                 (self.single().map_or(0, |single| single.held(row)).min(LEVEL_POINTS), LEVEL_POINTS)
             }
@@ -231,6 +267,7 @@ impl Member {
             | Self::RobustZ(_)
             | Self::Level(_)
             | Self::Range(_)
+            | Self::Drift(_)
             | Self::Flatline(_) => self.single()?.band(row)?,
         };
         let least = settings.least_deviation(expected);
@@ -250,6 +287,7 @@ impl Member {
             | Self::RobustZ(_)
             | Self::Level(_)
             | Self::Range(_)
+            | Self::Drift(_)
             | Self::Seasonal(_) => {
                 let (mean, lower, upper) = self.band(row, settings)?;
                 Some(Baseline { mean, scale: (upper - lower) / (2.0 * settings.sigma) })
@@ -276,7 +314,8 @@ fn of_tail(
     };
     let baseline = Baseline { mean: opinion.expected, scale: opinion.scale };
     let lead = opinion.run.saturating_sub(1);
-    Some(Judged { lead, is_seasonal: opinion.is_seasonal, ..Judged::pointwise(verdict, baseline) })
+    let of = if opinion.is_seasonal { Matter::Season } else { Matter::Level };
+    Some(Judged { lead, of, ..Judged::pointwise(verdict, baseline) })
 }
 
 /// The least deviations widen the band of any detector: on its side, a sample has to be as far from what is expected.
@@ -308,7 +347,7 @@ fn of_rest(opinion: &Opinion, run: usize, settings: &Settings) -> Judged {
     };
     let verdict = Verdict { expected, lower, upper, z: signed(side, score), score, side };
     let baseline = Baseline { mean: expected, scale: opinion.scale };
-    Judged { lead: run.saturating_sub(1), has_side: false, ..Judged::pointwise(verdict, baseline) }
+    Judged { lead: run.saturating_sub(1), of: Matter::Rest, ..Judged::pointwise(verdict, baseline) }
 }
 
 fn signed(side: Side, deviation: f64) -> f64 {
