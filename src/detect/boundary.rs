@@ -4,7 +4,7 @@ use super::detectors::FlatlineSettings;
 use super::detectors::student::normal_quantile;
 use super::run::evidence_for;
 use super::selection::{Combine, Detector};
-use super::settings::Settings;
+use super::settings::{CUT_MAX, Settings};
 
 impl Settings {
     /// The deviation, in scales, that a lasting anomaly needs to open after every gate: `sigma`, or more where
@@ -18,10 +18,7 @@ impl Settings {
     pub fn effective_sigma(&self, samples_a_day: f64) -> f64 {
         let samples = self.open_window.max(1) as f64 / self.open_points.max(1) as f64;
         let classic = || self.sigma * (evidence_for(self.min_confidence) / samples).sqrt().max(1.0);
-        let shared = match self.combine {
-            Combine::Any => self.cut(samples_a_day) / self.shares() as f64,
-            Combine::All => self.cut(samples_a_day),
-        };
+        let shared = self.shared(self.cut(samples_a_day));
         let each = self
             .detector
             .iter()
@@ -49,9 +46,15 @@ impl Settings {
         self.detector.is_only(Detector::Classic)
     }
 
-    /// Among so many detectors the probability of the boundary is divided, where any of them decides.
-    pub(super) fn shares(&self) -> usize {
-        self.detector.iter().filter(|detector| detector.shares_the_cut()).count().max(1)
+    /// The probability of the boundary of each verdict. Any of several may be wrong, so they divide it; all are wrong at
+    /// once no more often than the one that says the least.
+    pub(super) fn shared(&self, cut: f64) -> f64 {
+        let draws = || self.detector.iter().map(Detector::draws).filter(|draws| *draws > 0.0);
+        let divided = match self.combine {
+            Combine::Any => draws().sum::<f64>(),
+            Combine::All => draws().fold(1.0, f64::min),
+        };
+        if divided > 0.0 { (cut / divided).min(CUT_MAX) } else { cut }
     }
 
     /// No deviation from an expected value that is smaller is anomalous.
@@ -93,6 +96,8 @@ mod tests {
         let alone = of(&[Detector::Ewma], Combine::Any);
         assert!(of(&[Detector::Ewma, Detector::Range], Combine::Any) > alone);
         assert!((of(&[Detector::Ewma, Detector::Range], Combine::All) - alone).abs() < 1e-9);
+        let drift = of(&[Detector::Ewma, Detector::Drift], Combine::Any);
+        assert!(drift > alone && drift < alone + 0.05, "a verdict in six samples: {drift} {alone}");
         assert!((of(&[Detector::Ewma, Detector::Flatline], Combine::Any) - alone).abs() < 1e-9);
         assert!((of(&[Detector::Flatline], Combine::Any) - 4.0).abs() < 1e-9);
     }

@@ -32,8 +32,6 @@ pub(super) struct Judged {
 #[derive(Debug, Clone)]
 pub(super) struct Panel {
     members: Vec<Member>,
-    /// Among so many the probability of the boundary is divided.
-    shares: usize,
     bound: Bound,
     asked: Asked,
 }
@@ -76,12 +74,8 @@ impl Asked {
         Self { cut, sigma: settings.sigma, floors, combine: settings.combine }
     }
 
-    /// Any of several may be wrong, so each has a part of the probability; all are wrong at once no more often than one.
-    fn bound(&self, shares: usize) -> Bound {
-        let cut = match self.combine {
-            Combine::Any => self.cut / shares as f64,
-            Combine::All => self.cut,
-        };
+    fn bound(&self, settings: &Settings) -> Bound {
+        let cut = settings.shared(self.cut);
         Bound { cut, sigma: self.sigma.max(normal_quantile(cut)), floors: self.floors }
     }
 }
@@ -89,12 +83,11 @@ impl Asked {
 impl Panel {
     pub(super) fn new(settings: &Settings, step: Duration) -> Self {
         let asked = Asked::new(settings.cut(1.0), settings);
-        let shares = settings.shares();
-        let bound = asked.bound(shares);
+        let bound = asked.bound(settings);
         let mut members: Vec<Member> =
             settings.detector.iter().map(|detector| Member::new(detector, settings, step)).collect();
         members.iter_mut().for_each(|member| member.tune(&bound));
-        Self { members, shares, bound, asked }
+        Self { members, bound, asked }
     }
 
     pub(super) fn grow(&mut self) {
@@ -125,7 +118,7 @@ impl Panel {
     ) -> Option<Judged> {
         let asked = Asked::new(cut, settings);
         if asked != self.asked {
-            (self.asked, self.bound) = (asked, asked.bound(self.shares));
+            (self.asked, self.bound) = (asked, asked.bound(settings));
             self.members.iter_mut().for_each(|member| member.tune(&self.bound));
         }
         let (mut decided, mut are_all_warm) = (None, true);

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::detectors::BLOCK_POINTS_MIN;
+
 /// What judges the samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Detector {
@@ -58,10 +60,20 @@ impl Detector {
         }
     }
 
-    /// Whether its boundary moves with the expected number of false openings. The classic rule's is `sigma` alone, and a
-    /// flatline is a statement about one series' habit and no draw from many.
-    pub fn shares_the_cut(self) -> bool {
-        !matches!(self, Self::Classic | Self::Flatline)
+    /// How many verdicts it gives a sample, that false openings could come of: its part of their expected number. The
+    /// classic rule's boundary is `sigma` alone, and a flatline is a statement about one series' habit and no draw from many.
+    pub fn draws(self) -> f64 {
+        match self {
+            Self::Tail
+            | Self::Ewma
+            | Self::RollingZ
+            | Self::RobustZ
+            | Self::Seasonal
+            | Self::Level
+            | Self::Range => 1.0,
+            Self::Drift => 1.0 / BLOCK_POINTS_MIN as f64,
+            Self::Classic | Self::Flatline => 0.0,
+        }
     }
 
     fn bit(self) -> u16 {
@@ -115,8 +127,8 @@ impl fmt::Display for Detectors {
 /// How the verdicts of several detectors become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Combine {
-    /// The strongest score decides. The probability of the boundary is divided among the detectors (Bonferroni's bound),
-    /// so that more of them expect no more false openings.
+    /// The strongest score decides. The probability of the boundary is divided among the verdicts of the detectors
+    /// (Bonferroni's bound), so that more of them expect no more false openings.
     Any,
     /// The weakest score decides, and none where they disagree on the side. Each has the whole probability of the boundary,
     /// since all have to be wrong at once.

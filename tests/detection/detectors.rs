@@ -5,6 +5,9 @@ use std::time::Duration;
 use portent::config::load_text;
 use portent::detect::{Detector, Settings};
 
+use super::drifts::leaks;
+use super::fixture::{Story, check};
+use super::fleet::{Kindred, openings_of_noise};
 use super::noise::Noise;
 use super::trial::Trial;
 
@@ -91,4 +94,23 @@ fn a_rest_begins_with_its_first_sample() {
     let anomaly = trial.view().anomaly.expect("it stands still");
     let since = anomaly.detected_at.since(anomaly.onset);
     assert!(since >= STEP * 11, "{since:?}");
+}
+
+#[test]
+fn leaks_are_found_where_drifts_are_looked_for_too() {
+    let settings = settings("detector = [\"tail\", \"drift\"]");
+    let stories: Vec<Story> =
+        leaks().into_iter().map(|story| Story { settings: settings.clone(), ..story }).collect();
+    stories.iter().for_each(|story| println!("{}", story.row()));
+    check(&stories);
+}
+
+#[test]
+fn a_day_of_noise_of_any_kind_is_no_drift_and_no_rest() {
+    let settings = settings("detector = [\"drift\", \"flatline\"]");
+    for kindred in [Kindred::Gaussian, Kindred::Student3, Kindred::Autoregressed] {
+        let opened = openings_of_noise(settings.clone(), kindred, 500, 2);
+        println!("{}: {opened}", kindred.name());
+        assert!(opened <= kindred.openings_max(), "{kindred:?}: {opened}");
+    }
 }

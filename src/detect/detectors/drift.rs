@@ -10,22 +10,19 @@ use std::time::Duration;
 use super::memory::{Floors, usable};
 use super::range::{Range, RangeSettings};
 use super::single::{Rows, Single};
-use super::student::{normal_quantile, normal_two_sided};
 use crate::detect::Opinion;
 
 /// A block is the median of so many means at most.
 const BUCKETS: usize = 15;
 /// A block has no fewer samples.
-const BLOCK_POINTS_MIN: usize = 6;
-/// A block is outside only where it is rarer than this, however few there are.
-const PROBABILITY_MAX: f64 = 1e-3;
+pub const BLOCK_POINTS_MIN: usize = 6;
 
 /// How [`Drift`] judges.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DriftSettings {
     /// What is judged as one: this time, and at least six samples.
     pub block: Duration,
-    /// The range of blocks. Its `sigma` is that of a single sample: a block has the probability of all its samples.
+    /// The range of blocks.
     pub range: RangeSettings,
 }
 
@@ -67,14 +64,8 @@ impl Drift {
         let bucket = points.div_ceil(BUCKETS);
         let buckets = points / bucket;
         let block = step.saturating_mul((bucket * buckets) as u32);
-        let mut drift = Self {
-            bucket: bucket as u32,
-            buckets: buckets as u32,
-            range: Range::new(&settings.range, block),
-            rows: Rows::default(),
-        };
-        drift.tune(settings.range.sigma, settings.range.floors);
-        drift
+        let range = Range::new(&settings.range, block);
+        Self { bucket: bucket as u32, buckets: buckets as u32, range, rows: Rows::default() }
     }
 
     /// Takes note that the sample that was judged last belongs to an anomaly: its block teaches nothing.
@@ -90,10 +81,6 @@ impl Drift {
             self.range.learn(row, 0, level);
         }
         self.rows[row] = State::default();
-    }
-
-    fn block_points(&self) -> u32 {
-        self.bucket * self.buckets
     }
 }
 
@@ -147,10 +134,8 @@ impl Single for Drift {
         }
     }
 
-    /// There is one verdict a block: for as many false ones a day, each may have the probability of all its samples.
     fn tune(&mut self, sigma: f64, floors: Floors) {
-        let probability = normal_two_sided(sigma) * f64::from(self.block_points());
-        self.range.tune(normal_quantile(probability.min(PROBABILITY_MAX)), floors);
+        self.range.tune(sigma, floors);
     }
 
     /// How many blocks are learned.

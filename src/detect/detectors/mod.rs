@@ -21,7 +21,7 @@ mod tail;
 #[cfg(test)]
 mod claims;
 
-pub use self::drift::{Drift, DriftSettings};
+pub use self::drift::{BLOCK_POINTS_MIN, Drift, DriftSettings};
 pub use self::ewma::{Ewma, EwmaSettings};
 pub use self::flatline::{Flatline, FlatlineSettings};
 pub use self::level::{Level, LevelSettings};
