@@ -56,6 +56,8 @@ proptest! {
     ) {
         let values = values(seed);
         let chosen = Detectors::of(picked.iter().copied()).unwrap();
+        let any = told(chosen, Combine::Any, CUT, &values);
+        let all = told(chosen, Combine::All, CUT, &values);
         let draws = || picked.iter().map(|detector| detector.draws()).filter(|draws| *draws > 0.0);
         let (sum, least) = (draws().sum::<f64>().max(1e-9), draws().fold(1.0, f64::min));
         // By itself, a detector divides the probability by its own verdicts alone.
