@@ -4,7 +4,7 @@ use super::detectors::FlatlineSettings;
 use super::detectors::student::normal_quantile;
 use super::run::evidence_for;
 use super::selection::{Combine, Detector};
-use super::settings::{CUT_MAX, Settings};
+use super::settings::Settings;
 
 impl Settings {
     /// The deviation, in scales, that a lasting anomaly needs to open after every gate: `sigma`, or more where
@@ -32,8 +32,7 @@ impl Settings {
             | Detector::RobustZ
             | Detector::Seasonal
             | Detector::Level
-            | Detector::Range
-            | Detector::Drift => self.sigma.max(normal_quantile(shared)),
+            | Detector::Range => self.sigma.max(normal_quantile(shared)),
         });
         match self.combine {
             Combine::Any => each.fold(f64::INFINITY, f64::min),
@@ -46,15 +45,18 @@ impl Settings {
         self.detector.is_only(Detector::Classic)
     }
 
-    /// The probability of the boundary of each verdict. Any of several may be wrong, so they divide it; all are wrong at
-    /// once no more often than the one that says the least.
+    /// What each detector has of the probability of the boundary. Any of several may be wrong, so they divide it; all are
+    /// wrong at once no more often than one.
     pub(super) fn shared(&self, cut: f64) -> f64 {
-        let draws = || self.detector.iter().map(Detector::draws).filter(|draws| *draws > 0.0);
-        let divided = match self.combine {
-            Combine::Any => draws().sum::<f64>(),
-            Combine::All => draws().fold(1.0, f64::min),
-        };
-        if divided > 0.0 { (cut / divided).min(CUT_MAX) } else { cut }
+        match self.combine {
+            Combine::Any => cut / self.shares() as f64,
+            Combine::All => cut,
+        }
+    }
+
+    /// Among so many detectors the probability of the boundary is divided, where any of them decides.
+    fn shares(&self) -> usize {
+        self.detector.iter().filter(|detector| detector.shares_the_cut()).count().max(1)
     }
 
     /// No deviation from an expected value that is smaller is anomalous.
@@ -96,8 +98,6 @@ mod tests {
         let alone = of(&[Detector::Ewma], Combine::Any);
         assert!(of(&[Detector::Ewma, Detector::Range], Combine::Any) > alone);
         assert!((of(&[Detector::Ewma, Detector::Range], Combine::All) - alone).abs() < 1e-9);
-        let drift = of(&[Detector::Ewma, Detector::Drift], Combine::Any);
-        assert!(drift > alone && drift < alone + 0.05, "a verdict in six samples: {drift} {alone}");
         assert!((of(&[Detector::Ewma, Detector::Flatline], Combine::Any) - alone).abs() < 1e-9);
         assert!((of(&[Detector::Flatline], Combine::Any) - 4.0).abs() < 1e-9);
     }

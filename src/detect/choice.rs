@@ -17,7 +17,6 @@ impl Detector {
             Self::Seasonal => "time of day and week",
             Self::Level => "deviations that last",
             Self::Range => "extremes of the history",
-            Self::Drift => "half hours against the extremes of the history",
             Self::Flatline => "a series that stands still",
         }
     }

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use super::detectors::BLOCK_POINTS_MIN;
-
 /// What judges the samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Detector {
@@ -23,15 +21,13 @@ pub enum Detector {
     Level,
     /// The sample against the extremes of the series' own history.
     Range,
-    /// The last half hour against the extremes of the series' own history.
-    Drift,
     /// A series that used to move and stands still.
     Flatline,
 }
 
 impl Detector {
     /// Every detector, for checks and messages; of those that are combined, the first one's band is shown.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 9] = [
         Self::Tail,
         Self::Classic,
         Self::Ewma,
@@ -40,7 +36,6 @@ impl Detector {
         Self::Seasonal,
         Self::Level,
         Self::Range,
-        Self::Drift,
         Self::Flatline,
     ];
 
@@ -55,25 +50,14 @@ impl Detector {
             Self::Seasonal => "seasonal",
             Self::Level => "level",
             Self::Range => "range",
-            Self::Drift => "drift",
             Self::Flatline => "flatline",
         }
     }
 
-    /// How many verdicts it gives a sample, that false openings could come of: its part of their expected number. The
-    /// classic rule's boundary is `sigma` alone, and a flatline is a statement about one series' habit and no draw from many.
-    pub fn draws(self) -> f64 {
-        match self {
-            Self::Tail
-            | Self::Ewma
-            | Self::RollingZ
-            | Self::RobustZ
-            | Self::Seasonal
-            | Self::Level
-            | Self::Range => 1.0,
-            Self::Drift => 1.0 / BLOCK_POINTS_MIN as f64,
-            Self::Classic | Self::Flatline => 0.0,
-        }
+    /// Whether its boundary moves with the expected number of false openings. The classic rule's is `sigma` alone, and a
+    /// flatline is a statement about one series' habit and no draw from many.
+    pub fn shares_the_cut(self) -> bool {
+        !matches!(self, Self::Classic | Self::Flatline)
     }
 
     fn bit(self) -> u16 {
@@ -127,8 +111,8 @@ impl fmt::Display for Detectors {
 /// How the verdicts of several detectors become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Combine {
-    /// The strongest score decides. The probability of the boundary is divided among the verdicts of the detectors
-    /// (Bonferroni's bound), so that more of them expect no more false openings.
+    /// The strongest score decides. The probability of the boundary is divided among the detectors (Bonferroni's bound),
+    /// so that more of them expect no more false openings.
     Any,
     /// The weakest score decides, and none where they disagree on the side. Each has the whole probability of the boundary,
     /// since all have to be wrong at once.

@@ -177,7 +177,7 @@ impl Default for Settings {
 }
 
 /// A sample rarer than this is outside, however few series there are.
-pub(super) const CUT_MAX: f64 = 1e-3;
+const CUT_MAX: f64 = 1e-3;
 /// Twice the memory of the long level: then a good part of the fitted tails is known too.
 const TAIL_HISTORY_POINTS: u32 = 480;
 /// An anomaly is not over before the series was well for so long.

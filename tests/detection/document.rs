@@ -101,7 +101,7 @@ fn every_test_that_the_document_names_exists() {
     {
         tests.push_str(&read(file));
     }
-    for file in ["claims", "drift", "level", "range"] {
+    for file in ["claims", "level", "range"] {
         tests.push_str(&read(&format!("src/detect/detectors/{file}.rs")));
     }
     let document = read("docs/detectors.md");

@@ -178,7 +178,7 @@ fn every_detector_judges_a_file_by_its_name() {
     let folder = Folder::new();
     let file = folder.file("cpu.csv", &csv("timestamp,value", &four_days()));
     let names = Detector::ALL.map(Detector::as_str);
-    for name in names.into_iter().chain(["tail,flatline", "range, drift"]) {
+    for name in names.into_iter().chain(["tail,flatline", "range, level"]) {
         let output = portent(&["detect", "--detector", name], &file);
         let out = printed(&output);
         let opened = events(&out).into_iter().find(|(_, event)| *event == "open").map(|(nth, _)| nth);

@@ -4,7 +4,6 @@
 //! caller's decision too. Every sample is judged once, in order of time, before it is learned; a sample that is no finite
 //! number is neither judged nor learned.
 
-mod drift;
 mod edge;
 mod ewma;
 mod fit;
@@ -21,7 +20,6 @@ mod tail;
 #[cfg(test)]
 mod claims;
 
-pub use self::drift::{BLOCK_POINTS_MIN, Drift, DriftSettings};
 pub use self::ewma::{Ewma, EwmaSettings};
 pub use self::flatline::{Flatline, FlatlineSettings};
 pub use self::level::{Level, LevelSettings};

@@ -58,14 +58,11 @@ proptest! {
         let chosen = Detectors::of(picked.iter().copied()).unwrap();
         let any = told(chosen, Combine::Any, CUT, &values);
         let all = told(chosen, Combine::All, CUT, &values);
-        let draws = || picked.iter().map(|detector| detector.draws()).filter(|draws| *draws > 0.0);
-        let (sum, least) = (draws().sum::<f64>().max(1e-9), draws().fold(1.0, f64::min));
-        // By itself, a detector divides the probability by its own verdicts alone.
-        let alone = |divided: f64| -> Vec<Vec<Option<Judged>>> {
-            let cut = |one: &Detector| if one.draws() > 0.0 { CUT * one.draws() / divided } else { CUT };
-            picked.iter().map(|one| told((*one).into(), Combine::Any, cut(one), &values)).collect()
+        let shares = picked.iter().filter(|detector| detector.shares_the_cut()).count().max(1);
+        let alone = |cut: f64| -> Vec<Vec<Option<Judged>>> {
+            picked.iter().map(|one| told((*one).into(), Combine::Any, cut, &values)).collect()
         };
-        let (shared, whole) = (alone(sum), alone(least));
+        let (shared, whole) = (alone(CUT / shares as f64), alone(CUT));
         for nth in 0..values.len() {
             let strongest = shared.iter().map(|told| score(&told[nth])).fold(0.0, f64::max);
             prop_assert!((score(&any[nth]) - strongest).abs() < 1e-9, "{picked:?} at {nth}");
@@ -94,7 +91,7 @@ fn a_smaller_probability_asks_for_more_of_every_detector_that_knows_one() {
         let pairs = || often.iter().zip(&rarely).map(|(often, rarely)| (score(often), score(rarely)));
         assert!(pairs().all(|(often, rarely)| rarely <= often + 1e-12), "{detector:?}");
         let moves = pairs().any(|(often, rarely)| rarely < often);
-        assert_eq!(moves, detector.draws() > 0.0, "{detector:?}");
+        assert_eq!(moves, detector.shares_the_cut(), "{detector:?}");
     }
 }
 

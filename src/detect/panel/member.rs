@@ -8,8 +8,8 @@ use super::{Bound, Judged};
 use crate::detect::Opinion;
 use crate::detect::classic::{Baseline, Verdict, judge};
 use crate::detect::detectors::{
-    Drift, DriftSettings, Ewma, EwmaSettings, Flatline, FlatlineSettings, Level, LevelSettings, Range,
-    RangeSettings, RobustZ, RobustZSettings, RollingZ, RollingZSettings, Single, Tail,
+    Ewma, EwmaSettings, Flatline, FlatlineSettings, Level, LevelSettings, Range, RangeSettings, RobustZ,
+    RobustZSettings, RollingZ, RollingZSettings, Single, Tail,
 };
 use crate::detect::finding::Side;
 use crate::detect::opinion::SCORE_MAX;
@@ -32,7 +32,6 @@ pub(super) enum Member {
     Seasonal(Seasonal),
     Level(Level),
     Range(Box<Range>),
-    Drift(Box<Drift>),
     Flatline(Flatline),
 }
 
@@ -55,7 +54,6 @@ impl Member {
             Detector::Seasonal => Self::Seasonal(Seasonal::new(settings, step)),
             Detector::Level => Self::Level(Level::new(&LevelSettings::default(), step)),
             Detector::Range => Self::Range(Box::new(Range::new(&RangeSettings::default(), step))),
-            Detector::Drift => Self::Drift(Box::new(Drift::new(&DriftSettings::default(), step))),
             Detector::Flatline => Self::Flatline(Flatline::new(&FlatlineSettings::default(), step)),
         }
     }
@@ -70,7 +68,6 @@ impl Member {
             Self::RobustZ(single) => Face::Single(single),
             Self::Level(single) => Face::Single(single),
             Self::Range(single) => Face::Single(single.as_mut()),
-            Self::Drift(single) => Face::Single(single.as_mut()),
             Self::Flatline(single) => Face::Single(single),
         }
     }
@@ -83,7 +80,6 @@ impl Member {
             Self::RobustZ(single) => Some(single),
             Self::Level(single) => Some(single),
             Self::Range(single) => Some(single.as_ref()),
-            Self::Drift(single) => Some(single.as_ref()),
             Self::Flatline(single) => Some(single),
         }
     }
@@ -124,7 +120,6 @@ impl Member {
             | Self::RobustZ(_)
             | Self::Level(_)
             | Self::Range(_)
-            | Self::Drift(_)
             | Self::Seasonal(_) => self.band(row, settings).is_some(),
         }
     }
@@ -164,7 +159,7 @@ impl Member {
     fn matter(&self) -> Matter {
         match self {
             Self::Seasonal(_) => Matter::Season,
-            Self::Range(_) | Self::Drift(_) => Matter::History,
+            Self::Range(_) => Matter::History,
             Self::Flatline(_) => Matter::Rest,
             Self::Tail(_)
             | Self::Classic(_)
@@ -188,18 +183,8 @@ impl Member {
 
     /// Leaves the sample that was judged last out, with what led up to it.
     pub(super) fn leave_out(&mut self, row: usize) {
-        match self {
-            Self::Tail(tail) => tail.drop_pending(row),
-            Self::Drift(drift) => drift.leave_out(row),
-            // A sample that they are not taught has not been there.
-            Self::Classic(_)
-            | Self::Ewma(_)
-            | Self::RollingZ(_)
-            | Self::RobustZ(_)
-            | Self::Seasonal(_)
-            | Self::Level(_)
-            | Self::Range(_)
-            | Self::Flatline(_) => {}
+        if let Face::Tail(tail) = self.face() {
+            tail.drop_pending(row);
         }
     }
 
@@ -216,7 +201,6 @@ impl Member {
             Self::Level(level) => level.rebase(row, last),
             // Weeks of history are worth more than a clean beginning: what was normal stays so, and this is too.
             Self::Range(range) => last.iter().for_each(|value| range.learn(row, 0, *value)),
-            Self::Drift(drift) => drift.extend(row, last),
             // A rest that is adopted is a constant from here on; any other level leaves the habit to move as it is.
             Self::Flatline(flatline) => {
                 if flatline.is_stuck(row) {
@@ -237,7 +221,6 @@ impl Member {
             | Self::RobustZ(_)
             | Self::Level(_)
             | Self::Range(_)
-            | Self::Drift(_)
             | Self::Flatline(_) => {
                 (self.single().map_or(0, |single| single.held(row)).min(LEVEL_POINTS), LEVEL_POINTS)
             }
@@ -267,7 +250,6 @@ impl Member {
             | Self::RobustZ(_)
             | Self::Level(_)
             | Self::Range(_)
-            | Self::Drift(_)
             | Self::Flatline(_) => self.single()?.band(row)?,
         };
         let least = settings.least_deviation(expected);
@@ -287,7 +269,6 @@ impl Member {
             | Self::RobustZ(_)
             | Self::Level(_)
             | Self::Range(_)
-            | Self::Drift(_)
             | Self::Seasonal(_) => {
                 let (mean, lower, upper) = self.band(row, settings)?;
                 Some(Baseline { mean, scale: (upper - lower) / (2.0 * settings.sigma) })
