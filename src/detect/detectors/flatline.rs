@@ -2,10 +2,6 @@
 //!
 //! It is judged from the lengths of the series' own runs of equal values: a counter that rests for an hour at a time is
 //! not stuck after ten minutes, and a temperature that never came twice alike is.
-#![expect(
-    clippy::indexing_slicing,
-    reason = "a numeric kernel: every index is a row that the caller has grown"
-)]
 
 use std::time::Duration;
 

@@ -2,10 +2,6 @@
 //!
 //! Small deviations that last add up; large ones that do not, hardly count. What the noise remembers from one sample to
 //! the next (its autocorrelation) is measured and taken into account, since a wandering series is not a shifted one.
-#![expect(
-    clippy::indexing_slicing,
-    reason = "a numeric kernel: every index is a row that the caller has grown"
-)]
 
 use std::time::Duration;
 
