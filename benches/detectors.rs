@@ -16,7 +16,7 @@ use measure::cpu::{Stopwatch, median};
 use portent::detect::Opinion;
 use portent::detect::detectors::{
     Ewma, EwmaSettings, Flatline, FlatlineSettings, Level, LevelSettings, Range, RangeSettings, RobustZ,
-    RobustZSettings, RollingZ, RollingZSettings,
+    RobustZSettings, RollingZ, RollingZSettings, Single,
 };
 
 const STEP: Duration = Duration::from_secs(60);

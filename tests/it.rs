@@ -21,6 +21,7 @@ mod it {
     pub(crate) mod conventions;
     pub(crate) mod day;
     pub(crate) mod deploy;
+    pub(crate) mod detectors;
     pub(crate) mod explain;
     pub(crate) mod fault_proxy;
     pub(crate) mod files;

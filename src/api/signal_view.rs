@@ -58,17 +58,20 @@ pub(super) struct SignalView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Detection)]
 pub(super) struct DetectionView {
-    /// Which detector judges.
-    #[schema(value_type = vocabulary::Detector)]
-    detector: &'static str,
-    /// So many openings a day are expected of noise alone, over all series; of the tail detector.
+    /// Which detectors judge.
+    #[schema(value_type = Vec<vocabulary::Detector>)]
+    detectors: Vec<&'static str>,
+    /// How the verdicts of several become one.
+    #[schema(value_type = vocabulary::Combine)]
+    combine: &'static str,
+    /// So many openings a day are expected of noise alone, over all series; not of the classic rule.
     false_openings_per_day: f64,
     /// An open anomaly goes on while the score is above this.
     exit_score: f64,
-    /// Half the width of the band, in scales; of the classic rule.
+    /// Half the width of the band, in scales: of the classic rule, and at least of other detectors that know no fitted tail.
     sigma: f64,
     /// The deviation, in scales, that a lasting anomaly needs to open after every gate but the floors and the least
-    /// deviations; of the tail detector, as rare as its boundary in normal noise.
+    /// deviations; but for the classic rule, as rare as the boundary in normal noise.
     effective_sigma: f64,
     /// Which deviations count.
     #[schema(value_type = vocabulary::Sides)]
@@ -177,7 +180,8 @@ impl SignalView {
 impl DetectionView {
     fn new(settings: &detect::Settings, samples_a_day: u64) -> Self {
         Self {
-            detector: settings.detector.as_str(),
+            detectors: settings.detector.iter().map(detect::Detector::as_str).collect(),
+            combine: settings.combine.as_str(),
             false_openings_per_day: settings.false_openings_per_day,
             exit_score: settings.exit_score,
             sigma: settings.sigma,

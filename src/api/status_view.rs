@@ -105,7 +105,7 @@ pub(super) struct SignalStatusView {
     name: String,
     /// The threshold that was set, in scales.
     sigma: f64,
-    /// The threshold after every gate, in scales; of the tail detector, as rare as its boundary in normal noise.
+    /// The threshold after every gate, in scales; but for the classic rule, as rare as the boundary in normal noise.
     effective_sigma: f64,
     /// The last step that was judged; null before the first.
     #[schema(required = true)]

@@ -52,6 +52,8 @@ vocabularies! {
     Side = [detect::Side::Up, detect::Side::Down].map(detect::Side::as_str);
     /// What judges samples.
     Detector = detect::Detector::ALL.map(detect::Detector::as_str);
+    /// How the verdicts of several detectors become one.
+    Combine = detect::Combine::ALL.map(detect::Combine::as_str);
     /// Which deviations count.
     Sides = ["both", "up", "down"];
     /// What is wrong with a series.

@@ -10,7 +10,7 @@ use super::incident_args::IncidentCommand;
 use crate::api::{Scope, key_name};
 use crate::backtest::{Condition, conditions};
 use crate::config::Override;
-use crate::detect::{Choice, UnknownDetector};
+use crate::detect::Detectors;
 use crate::time::{Timestamp, parse_duration, parse_timestamp};
 
 /// Said by `portent --help`.
@@ -288,16 +288,13 @@ pub(super) struct DetectArgs {
     /// The config whose settings apply: those of a signal named value where it has one, else those of signal_defaults
     #[arg(long = "config.file", value_name = "FILE")]
     pub(super) config_file: Option<PathBuf>,
-    /// Judge with this detector instead of what the config says
-    #[arg(long, value_name = "NAME", value_parser = detector)]
-    pub(super) detector: Option<&'static Choice>,
+    /// Judge with this detector instead of what the config says, or with several: names with commas between, combined as
+    /// the config says
+    #[arg(long, value_name = "NAMES")]
+    pub(super) detector: Option<Detectors>,
     /// Make a row that is late or stands twice an error
     #[arg(long)]
     pub(super) strict: bool,
-}
-
-fn detector(text: &str) -> Result<&'static Choice, UnknownDetector> {
-    Choice::of_name(text)
 }
 
 #[derive(Debug, Args)]

@@ -32,8 +32,8 @@ pub(super) fn detect(args: &DetectArgs) -> anyhow::Result<ExitCode> {
     settings.questions_per_incident = 0;
     for (_, plan) in &mut settings.signals {
         plan.step = samples.step().map_or(plan.step, |step| step.max(Duration::from_millis(1)));
-        if let Some(choice) = args.detector {
-            plan.settings = choice.applied_to(plan.settings.clone());
+        if let Some(detectors) = args.detector {
+            plan.settings = plan.settings.clone().with_detectors(detectors);
         }
     }
     let key = SeriesKey::new(signal, Service::new(SERVICE), Labels::new([("service", SERVICE)]));

@@ -67,13 +67,8 @@ fn describe(signal: &Signal, text: &mut String) {
         signal.query.promql.lines().map(str::trim).collect::<Vec<_>>().join(" "),
     );
     let settings = &plan.settings;
-    let _ = match settings.detector {
-        Detector::Tail => writeln!(
-            text,
-            "anomalous beyond the fitted tail, {} false openings a day expected over all series",
-            settings.false_openings_per_day
-        ),
-        Detector::Classic => writeln!(
+    let _ = if settings.is_classic() {
+        writeln!(
             text,
             "anomalous beyond {:.2} sigma in {} of {} samples, or in {} beyond {:.2} sigma",
             settings.effective_sigma(0.0),
@@ -81,7 +76,21 @@ fn describe(signal: &Signal, text: &mut String) {
             settings.open_window,
             settings.strong_points,
             settings.sigma * settings.strong_score,
-        ),
+        )
+    } else {
+        let expected =
+            format!("{} false openings a day expected over all series", settings.false_openings_per_day);
+        match settings.combine {
+            _ if settings.detector.is_only(Detector::Tail) => {
+                writeln!(text, "anomalous beyond the fitted tail, {expected}")
+            }
+            _ if settings.detector.iter().count() == 1 => {
+                writeln!(text, "anomalous by {}, {expected}", settings.detector)
+            }
+            combine => {
+                writeln!(text, "anomalous by {} of {}, {expected}", combine.as_str(), settings.detector)
+            }
+        }
     };
 }
 

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use super::layers::lay_over;
-use super::section::{Notes, Section, listed};
+use super::section::{Notes, Section, chosen, listed};
 use super::settings::{Signal, SignalDefaults};
 use super::tree::{Node, Table, Value};
 use super::zone::zone;
-use crate::detect::{self, Detector, Kind, MinVolume, Missing, Sides, SignalPlan, ValidRange};
+use crate::detect::{
+    self, Combine, Detector, Detectors, Kind, MinVolume, Missing, Sides, SignalPlan, ValidRange,
+};
 use crate::series::SignalName;
 use crate::source::{ServiceLabels, SignalQuery, check_promql, longest_window};
 use crate::time::format_duration;
@@ -160,7 +162,8 @@ fn service_label(section: &mut Section<'_>) -> Option<ServiceLabels> {
 }
 
 fn detection(section: &mut Section<'_>) -> Option<detect::Settings> {
-    let detector = section.choice("detector", &Detector::ALL.map(|detector| (detector.as_str(), detector)));
+    let detector = detectors(section);
+    let combine = section.choice("combine", &Combine::ALL.map(|combine| (combine.as_str(), combine)));
     let false_openings_per_day = section.number("false_openings_per_day", 1e-6..=1e6);
     let exit_score = section.number("exit_score", 0.1..=1.0);
     let sigma = section.number("sigma", 1.0..=10.0);
@@ -186,6 +189,7 @@ fn detection(section: &mut Section<'_>) -> Option<detect::Settings> {
     let volume = volume(section);
     Some(detect::Settings {
         detector: detector?,
+        combine: combine?,
         false_openings_per_day: false_openings_per_day?,
         exit_score: exit_score?,
         sigma: sigma?,
@@ -242,6 +246,39 @@ fn volume(section: &mut Section<'_>) -> Option<Option<MinVolume>> {
     let (least, of) = (least?, of?);
     let of = (!of.is_empty()).then(|| SignalName::new(&of));
     Some((least > 0.0).then_some(MinVolume { least, of }))
+}
+
+/// A detector by its name, or a list of them.
+fn detectors(section: &mut Section<'_>) -> Option<Detectors> {
+    let node = section.node("detector")?;
+    let words = Detector::ALL.map(|detector| (detector.as_str(), detector));
+    let items = match &node.value {
+        Value::List(items) => items.as_slice(),
+        Value::Text(_)
+        | Value::Switch(_)
+        | Value::Integer(_)
+        | Value::Float(_)
+        | Value::Time(_)
+        | Value::Table(_) => std::slice::from_ref(node),
+    };
+    // Each is looked at, so that all mistakes come at once.
+    let read = |item: &Node| chosen(item, &words).map_err(|because| section.refuse_node(item, because)).ok();
+    let read: Vec<Option<Detector>> = items.iter().map(read).collect();
+    let list: Vec<Detector> = read.into_iter().collect::<Option<_>>()?;
+    let twice = list
+        .iter()
+        .enumerate()
+        .find(|(nth, detector)| list.iter().take(*nth).any(|other| other == *detector));
+    if let Some((_, detector)) = twice {
+        section.refuse("detector", format!("{:?} stands twice: give each once", detector.as_str()));
+        return None;
+    }
+    let chosen = Detectors::of(list);
+    if chosen.is_none() {
+        let names = Detector::ALL.map(Detector::as_str);
+        section.refuse("detector", format!("has no entry: give at least one of {}", listed(&names)));
+    }
+    chosen
 }
 
 fn missing(section: &mut Section<'_>) -> Option<Missing> {

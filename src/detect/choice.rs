@@ -1,52 +1,63 @@
 //! The detectors by the names that a person may write.
 
-use super::settings::{Detector, Settings};
+use std::str::FromStr;
 
-/// A detector that can be chosen by its name.
-#[derive(Debug, Clone, Copy)]
-pub struct Choice {
-    /// The name.
-    pub name: &'static str,
+use super::selection::{Detector, Detectors};
+use super::settings::Settings;
+
+impl Detector {
     /// What it is, in a few words.
-    pub about: &'static str,
-    /// Settings with this detector in the place of whichever they name.
-    choose: fn(Settings) -> Settings,
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Tail => "residuals against the fitted tail of their past",
+            Self::Classic => "mean and scale of the samples before",
+            Self::Ewma => "fading mean and deviation",
+            Self::RollingZ => "mean and deviation of a window",
+            Self::RobustZ => "median and MAD of a window",
+            Self::Seasonal => "time of day and week",
+            Self::Level => "deviations that last",
+            Self::Range => "extremes of the history",
+            Self::Flatline => "a series that stands still",
+        }
+    }
 }
 
-/// Every detector, a row each.
-pub const DETECTORS: &[Choice] = &[
-    Choice {
-        name: "tail",
-        about: "residuals against the fitted tail of their past",
-        choose: |settings| Settings { detector: Detector::Tail, ..settings },
-    },
-    Choice {
-        name: "classic",
-        about: "mean and scale of the samples before",
-        choose: |settings| {
-            if settings.detector == Detector::Classic {
-                settings
-            } else {
-                Settings { missing: settings.missing, sides: settings.sides, ..Settings::classic() }
-            }
-        },
-    },
-];
+impl FromStr for Detector {
+    type Err = UnknownDetector;
 
-impl Choice {
     /// Looks up a name.
     ///
     /// # Errors
     /// Lists the names that there are.
-    pub fn of_name(name: &str) -> Result<&'static Self, UnknownDetector> {
-        let found = DETECTORS.iter().find(|choice| choice.name == name);
+    fn from_str(name: &str) -> Result<Self, UnknownDetector> {
+        let found = Self::ALL.into_iter().find(|detector| detector.as_str() == name);
         found.ok_or_else(|| UnknownDetector { name: name.chars().take(80).collect() })
     }
+}
 
-    /// The settings with this detector.
+impl FromStr for Detectors {
+    type Err = UnknownDetector;
+
+    /// Reads one name, or several with commas between.
+    ///
+    /// # Errors
+    /// Names the first that is unknown and lists those that there are.
+    fn from_str(text: &str) -> Result<Self, UnknownDetector> {
+        let list: Result<Vec<Detector>, UnknownDetector> =
+            text.split(',').map(|name| name.trim().parse()).collect();
+        Self::of(list?).ok_or_else(|| UnknownDetector { name: String::new() })
+    }
+}
+
+impl Settings {
+    /// These settings with other detectors. The classic rule by itself brings its own settings, where it was not chosen
+    /// before.
     #[must_use]
-    pub fn applied_to(&self, settings: Settings) -> Settings {
-        (self.choose)(settings)
+    pub fn with_detectors(self, detector: Detectors) -> Self {
+        if detector.is_only(Detector::Classic) && !self.is_classic() {
+            return Self { missing: self.missing, sides: self.sides, ..Self::classic() };
+        }
+        Self { detector, ..self }
     }
 }
 
@@ -58,8 +69,8 @@ pub struct UnknownDetector {
 }
 
 fn listed() -> String {
-    let rows = DETECTORS.iter().map(|choice| format!("{} ({})", choice.name, choice.about));
-    rows.collect::<Vec<_>>().join(", ")
+    let rows = Detector::ALL.map(|detector| format!("{} ({})", detector.as_str(), detector.about()));
+    rows.join(", ")
 }
 
 #[cfg(test)]
@@ -67,11 +78,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_finds_its_own_row_and_no_other() {
-        for choice in DETECTORS {
-            assert_eq!(Choice::of_name(choice.name).map(|found| found.name), Ok(choice.name));
+    fn every_name_finds_its_own_detector_and_no_other() {
+        for detector in Detector::ALL {
+            assert_eq!(detector.as_str().parse(), Ok(detector));
         }
-        let unknown = Choice::of_name("oracle").map(|found| found.name).unwrap_err().to_string();
+        let unknown = "oracle".parse::<Detector>().unwrap_err().to_string();
         assert!(unknown.starts_with("\"oracle\" is no detector: give one of tail ("), "{unknown}");
+        assert!(Detector::ALL.iter().all(|detector| unknown.contains(detector.as_str())), "{unknown}");
+    }
+
+    #[test]
+    fn a_list_has_commas_and_no_unknown_name() {
+        assert_eq!("range, tail".parse(), Ok(Detectors::of([Detector::Tail, Detector::Range]).unwrap()));
+        let refused = |text: &str| text.parse::<Detectors>().unwrap_err().to_string();
+        assert!(
+            refused("tail,oracle").starts_with("\"oracle\" is no detector"),
+            "{}",
+            refused("tail,oracle")
+        );
+        assert!(refused("tail,").starts_with("\"\" is no detector"), "{}", refused("tail,"));
     }
 }

@@ -4,6 +4,7 @@
 #![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm, clippy::indexing_slicing))]
 
 mod bands;
+mod boundary;
 mod choice;
 mod classic;
 pub mod detectors;
@@ -21,13 +22,14 @@ mod recurrence;
 mod run;
 pub mod season;
 mod seen;
+mod selection;
 mod settings;
 mod stage;
 mod table;
 mod zone;
 
 pub use self::bands::Band;
-pub use self::choice::{Choice, DETECTORS, UnknownDetector};
+pub use self::choice::UnknownDetector;
 pub use self::classic::{Baseline, Noise, Verdict, baseline_of, judge};
 pub use self::directive::{Directive, NotRebased, Rebased};
 pub use self::finding::{Anomaly, Finding, Restart, SeriesView, Side, What};
@@ -36,6 +38,7 @@ pub use self::gate::{Check, Ending, Gate, Input, Outcome, Trace};
 pub use self::guard::{MinVolume, VOLUME_AGE, ValidRange, Volume};
 pub use self::opinion::{Opinion, SCORE_MAX};
 pub use self::run::confidence;
-pub use self::settings::{Detector, FORGET_AFTER, Kind, Missing, Settings, Sides, SignalPlan};
+pub use self::selection::{Combine, Detector, Detectors};
+pub use self::settings::{FORGET_AFTER, Kind, Missing, Settings, Sides, SignalPlan};
 pub use self::stage::{Closed, Detect, Loss, Tally};
 pub use self::zone::{Turn, Zone};

@@ -15,6 +15,8 @@ pub struct Opinion {
     pub score: f64,
     /// On which side of the expected value the sample lies.
     pub side: Side,
+    /// How much normal samples scatter about the expected value, as a standard deviation; 0 where the detector knows none.
+    pub scale: f64,
     /// The probability of a sample at least so far out, on either side, in what the detector holds to be normal: 0 to 1.
     pub tail: f64,
 }
@@ -23,17 +25,10 @@ pub struct Opinion {
 pub const SCORE_MAX: f64 = 1e9;
 
 impl Opinion {
-    /// Puts a deviation into the terms of a symmetrical band of half width `half`, which is above zero.
-    pub fn symmetrical(value: f64, expected: f64, half: f64, tail: f64) -> Self {
-        let deviation = value - expected;
-        Self {
-            expected,
-            lower: expected - half,
-            upper: expected + half,
-            score: (deviation.abs() / half).min(SCORE_MAX),
-            side: if deviation >= 0.0 { Side::Up } else { Side::Down },
-            tail: tail.clamp(0.0, 1.0),
-        }
+    /// The opinion of a detector that has nothing against a sample: no band but the sample itself, and a score of 0.
+    pub fn nothing_about(value: f64, usual: f64) -> Self {
+        let side = if value >= usual { Side::Up } else { Side::Down };
+        Self { expected: value, lower: value, upper: value, score: 0.0, side, scale: 0.0, tail: 1.0 }
     }
 
     /// Whether the sample is outside the band. A sample on the edge is inside.

@@ -1,16 +1,20 @@
-//! What judges the series of a signal: the detector that its plan names, behind one face.
-#![expect(
-    clippy::indexing_slicing,
-    reason = "a numeric kernel: every index is a row below `rows`, times a stride"
-)]
+//! What judges the series of a signal: the detectors that its plan names, behind one face.
+
+#[cfg(test)]
+mod claims;
+mod member;
+mod seasonal;
+mod window;
 
 use std::time::Duration;
 
-use super::classic::{Baseline, Noise, Verdict, baseline_of, judge};
-use super::detectors::Tail;
-use super::finding::Side;
-use super::opinion::SCORE_MAX;
-use super::settings::{Detector, Settings};
+use self::member::Member;
+use super::classic::{Baseline, Verdict};
+use super::detectors::Floors;
+use super::detectors::student::normal_quantile;
+use super::recurrence::Matter;
+use super::selection::Combine;
+use super::settings::Settings;
 use crate::time::Timestamp;
 
 /// What the panel holds of a sample.
@@ -20,207 +24,169 @@ pub(super) struct Judged {
     pub(super) baseline: Baseline,
     /// How many samples before this one have made the verdict with it.
     pub(super) lead: usize,
-    /// Whether a season foretells otherwise.
-    pub(super) is_seasonal: bool,
+    /// What it is about.
+    pub(super) of: Matter,
 }
 
-/// The state of the detector of a signal, a row a series.
+/// The detectors of a signal, with a row a series each.
 #[derive(Debug, Clone)]
-pub(super) enum Panel {
-    Classic(Window),
-    Tail(Box<Tail>),
+pub(super) struct Panel {
+    members: Vec<Member>,
+    bound: Bound,
+    asked: Asked,
+}
+
+/// Where the boundary of each detector is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Bound {
+    /// The probability of a single sample at which a score of 1 stands, where the detector knows any.
+    cut: f64,
+    /// The same, in standard deviations of normal noise; never below what the settings say.
+    sigma: f64,
+    floors: Floors,
+}
+
+/// What a boundary was made of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Asked {
+    cut: f64,
+    sigma: f64,
+    floors: Floors,
+    combine: Combine,
+}
+
+impl Judged {
+    /// A verdict about one sample by itself.
+    fn pointwise(verdict: Verdict, baseline: Baseline) -> Self {
+        Self { verdict, baseline, lead: 0, of: Matter::Level }
+    }
+
+    /// Whether it is about a deviation to a side: a rest has none.
+    fn has_side(&self) -> bool {
+        self.of != Matter::Rest
+    }
+}
+
+impl Asked {
+    fn new(cut: f64, settings: &Settings) -> Self {
+        let floors =
+            Floors { absolute: settings.scale_floor_absolute, relative: settings.scale_floor_relative };
+        Self { cut, sigma: settings.sigma, floors, combine: settings.combine }
+    }
+
+    fn bound(&self, settings: &Settings) -> Bound {
+        let cut = settings.shared(self.cut);
+        Bound { cut, sigma: self.sigma.max(normal_quantile(cut)), floors: self.floors }
+    }
 }
 
 impl Panel {
     pub(super) fn new(settings: &Settings, step: Duration) -> Self {
-        match settings.detector {
-            Detector::Classic => Self::Classic(Window::new(settings.baseline_points)),
-            Detector::Tail => Self::Tail(Box::new(Tail::new(settings, step))),
-        }
+        let asked = Asked::new(settings.cut(1.0), settings);
+        let bound = asked.bound(settings);
+        let mut members: Vec<Member> =
+            settings.detector.iter().map(|detector| Member::new(detector, settings, step)).collect();
+        members.iter_mut().for_each(|member| member.tune(&bound));
+        Self { members, bound, asked }
     }
 
     pub(super) fn grow(&mut self) {
-        match self {
-            Self::Classic(window) => window.grow(),
-            Self::Tail(tail) => tail.grow(),
-        }
+        self.members.iter_mut().for_each(Member::grow);
     }
 
     pub(super) fn forget(&mut self, row: usize) {
-        match self {
-            Self::Classic(window) => window.forget(row),
-            Self::Tail(tail) => tail.forget(row),
-        }
+        self.members.iter_mut().for_each(|member| member.forget(row));
     }
 
     /// Whether the row gives verdicts.
-    pub(super) fn is_warm(&self, row: usize) -> bool {
-        match self {
-            Self::Classic(window) => window.is_full(row),
-            Self::Tail(tail) => tail.is_warm(row),
+    pub(super) fn is_warm(&self, row: usize, settings: &Settings) -> bool {
+        let mut warm = self.members.iter().map(|member| member.is_warm(row, settings));
+        match settings.combine {
+            Combine::Any => warm.any(|is_warm| is_warm),
+            Combine::All => warm.all(|is_warm| is_warm),
         }
     }
 
     /// Judges a sample; `None` while the row warms up, and then the sample is learnt at once. `cut` is the probability
-    /// at which a score of 1 stands, where the detector knows any.
+    /// at which a score of 1 stands, where a detector knows any.
     pub(super) fn judge(
         &mut self,
         row: usize,
-        (at, value): (Timestamp, f64),
+        sample: (Timestamp, f64),
         cut: f64,
         settings: &Settings,
     ) -> Option<Judged> {
-        match self {
-            Self::Classic(window) => {
-                if !window.is_full(row) {
-                    window.accept(row, value);
-                    return None;
-                }
-                let baseline = window.baseline(row, settings);
-                Some(Judged {
-                    verdict: judge(value, baseline, settings),
-                    baseline,
-                    lead: 0,
-                    is_seasonal: false,
-                })
-            }
-            Self::Tail(tail) => {
-                let Some(opinion) = tail.judge(row, (at, value), cut, settings) else {
-                    tail.learn(row);
-                    return None;
-                };
-                let deviation = match opinion.side {
-                    Side::Up => opinion.deviation,
-                    Side::Down => -opinion.deviation,
-                };
-                let verdict = Verdict {
-                    expected: opinion.expected,
-                    lower: opinion.expected - opinion.half,
-                    upper: opinion.expected + opinion.half,
-                    z: deviation.clamp(-SCORE_MAX, SCORE_MAX),
-                    score: opinion.score,
-                    side: opinion.side,
-                };
-                let baseline = Baseline { mean: opinion.expected, scale: opinion.scale };
-                Some(Judged {
-                    verdict,
-                    baseline,
-                    lead: opinion.run.saturating_sub(1),
-                    is_seasonal: opinion.is_seasonal,
-                })
+        let asked = Asked::new(cut, settings);
+        if asked != self.asked {
+            (self.asked, self.bound) = (asked, asked.bound(settings));
+            self.members.iter_mut().for_each(|member| member.tune(&self.bound));
+        }
+        let (mut decided, mut are_all_warm) = (None, true);
+        // Every one judges, also where another one has decided: it is part of how they go on.
+        for member in &mut self.members {
+            match member.judge(row, sample, &self.bound, settings) {
+                Some(judged) => decided = Some(combined(decided, judged, settings.combine)),
+                None => are_all_warm = false,
             }
         }
+        let is_warm = are_all_warm || settings.combine == Combine::Any;
+        let decided = decided.filter(|_| is_warm);
+        if decided.is_none() {
+            self.learn(row, sample.1);
+        }
+        decided
     }
 
     /// Learns the sample that was judged last, as one that belongs to the baseline.
-    pub(super) fn learn(&mut self, row: usize, value: f64, judged: &Judged) {
-        match self {
-            Self::Classic(window) => window.learn(row, value, judged.baseline.mean),
-            Self::Tail(tail) => tail.learn(row),
-        }
+    pub(super) fn learn(&mut self, row: usize, value: f64) {
+        self.members.iter_mut().for_each(|member| member.learn(row, value));
     }
 
     /// Leaves the sample that was judged last out of the baseline, with what led up to it.
     pub(super) fn leave_out(&mut self, row: usize) {
-        match self {
-            Self::Classic(_) => {}
-            Self::Tail(tail) => tail.drop_pending(row),
-        }
+        self.members.iter_mut().for_each(|member| member.leave_out(row));
     }
 
     /// Makes the last samples the level, flagged ones too.
     pub(super) fn rebase(&mut self, row: usize, values: &[f64]) {
-        match self {
-            Self::Classic(window) => window.rebase(row, values),
-            Self::Tail(tail) => tail.rebase(row, values),
-        }
+        self.members.iter_mut().for_each(|member| member.rebase(row, values));
     }
 
-    /// How many samples the level of a row has, of how many that make it whole.
-    pub(super) fn held(&self, row: usize) -> (usize, usize) {
-        match self {
-            Self::Classic(window) => ((window.accepted_count[row] as usize).min(window.width), window.width),
-            Self::Tail(tail) => tail.held(row),
-        }
+    /// How many samples the level of a row has, of how many that make it whole; of the detector that has the least.
+    pub(super) fn held(&self, row: usize, settings: &Settings) -> (usize, usize) {
+        let held = self.members.iter().map(|member| member.held(row, settings));
+        held.min_by_key(|(held, whole)| (whole - held, usize::MAX - whole)).unwrap_or_default()
     }
 
-    /// The band for the next sample: what is expected and its two edges; `None` while the row warms up.
+    /// The band for the next sample: what is expected and its two edges, of the first detector that has one; `None` while
+    /// none has.
     pub(super) fn band(&self, row: usize, settings: &Settings) -> Option<(f64, f64, f64)> {
-        let baseline = self.baseline(row, settings)?;
-        match self {
-            Self::Classic(_) => {
-                let edges = judge(baseline.mean, baseline, settings);
-                Some((edges.expected, edges.lower, edges.upper))
-            }
-            Self::Tail(tail) => {
-                let half = tail.half_width(row, settings)?;
-                Some((baseline.mean, baseline.mean - half, baseline.mean + half))
-            }
-        }
+        self.members.iter().find_map(|member| member.band(row, settings))
     }
 
     /// What is expected of the next sample; `None` while the row warms up.
     pub(super) fn baseline(&self, row: usize, settings: &Settings) -> Option<Baseline> {
-        match self {
-            Self::Classic(window) => window.is_full(row).then(|| window.baseline(row, settings)),
-            Self::Tail(tail) => tail.expectation(row, settings).map(|(mean, scale)| Baseline { mean, scale }),
-        }
+        self.members.iter().find_map(|member| member.baseline(row, settings))
     }
 }
 
-/// The accepted samples of the classic rule: a ring a row.
-#[derive(Debug, Clone)]
-pub(super) struct Window {
-    width: usize,
-    accepted: Vec<f64>,
-    accepted_count: Vec<u64>,
-    noise: Vec<Noise>,
+/// What two detectors say of a sample together.
+fn combined(first: Option<Judged>, second: Judged, combine: Combine) -> Judged {
+    let Some(first) = first else { return second };
+    match combine {
+        Combine::Any if second.verdict.score > first.verdict.score => second,
+        Combine::Any => first,
+        Combine::All => both(first, second),
+    }
 }
 
-impl Window {
-    fn new(width: usize) -> Self {
-        Self { width, accepted: Vec::new(), accepted_count: Vec::new(), noise: Vec::new() }
+/// The weaker one decides. One that is above and one that is below do not mean the same, and together find nothing.
+fn both(first: Judged, second: Judged) -> Judged {
+    let mut weaker = if second.verdict.score < first.verdict.score { second } else { first };
+    if first.has_side() && second.has_side() && first.verdict.side != second.verdict.side {
+        weaker.verdict.score = weaker.verdict.score.min(1.0);
     }
-
-    fn grow(&mut self) {
-        self.accepted.resize(self.accepted.len() + self.width, 0.0);
-        self.accepted_count.push(0);
-        self.noise.push(Noise::default());
-    }
-
-    fn forget(&mut self, row: usize) {
-        (self.accepted_count[row], self.noise[row]) = (0, Noise::default());
-    }
-
-    fn is_full(&self, row: usize) -> bool {
-        self.accepted_count[row] >= self.width as u64
-    }
-
-    fn accept(&mut self, row: usize, value: f64) {
-        let place = (self.accepted_count[row] % self.width as u64) as usize;
-        self.accepted[row * self.width + place] = value;
-        self.accepted_count[row] += 1;
-    }
-
-    fn learn(&mut self, row: usize, value: f64, mean: f64) {
-        // The first window was taken unjudged. While it is the baseline, a fault in it would teach the memory of
-        // noise a scale that takes hours to fade.
-        if self.accepted_count[row] >= 2 * self.width as u64 {
-            self.noise[row].learn(value - mean, self.width);
-        }
-        self.accept(row, value);
-    }
-
-    fn rebase(&mut self, row: usize, values: &[f64]) {
-        self.forget(row);
-        for value in values.iter().skip(values.len().saturating_sub(self.width)) {
-            self.accept(row, *value);
-        }
-    }
-
-    fn baseline(&self, row: usize, settings: &Settings) -> Baseline {
-        let held = (self.accepted_count[row] as usize).min(self.width);
-        let from = row * self.width;
-        baseline_of(&self.accepted[from..from + held], self.noise[row], settings)
-    }
+    let sided = if first.has_side() { first } else { second };
+    weaker.verdict.side = sided.verdict.side;
+    weaker
 }

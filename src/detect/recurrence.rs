@@ -22,21 +22,34 @@ struct Episode {
     size: Size,
 }
 
-/// How far out something is, in scales, and of what: what a season foretells otherwise is another matter than a jump.
+/// What a verdict is about. What a season foretells otherwise is another matter than a jump, and a rest than either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Matter {
+    /// The level of the last minutes or hours.
+    Level,
+    /// The time of day and week.
+    Season,
+    /// All that the series has been.
+    History,
+    /// How long the series stands still.
+    Rest,
+}
+
+/// How far out something is, in scales, and of what.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Size {
     pub(super) deviation: f64,
-    pub(super) is_seasonal: bool,
+    pub(super) of: Matter,
 }
 
 impl Size {
     /// Whether another one is of the same kind and about as large, or larger.
     fn is_matched_by(self, other: Self) -> bool {
-        self.is_seasonal == other.is_seasonal && other.deviation * AS_LARGE >= self.deviation
+        self.of == other.of && other.deviation * AS_LARGE >= self.deviation
     }
 
     fn grow(&mut self, other: Self) {
-        if self.is_seasonal == other.is_seasonal {
+        if self.of == other.of {
             self.deviation = self.deviation.max(other.deviation);
         }
     }
@@ -115,7 +128,7 @@ mod tests {
     const STEP: Duration = Duration::from_secs(60);
 
     fn size(deviation: f64) -> Size {
-        Size { deviation, is_seasonal: false }
+        Size { deviation, of: Matter::Level }
     }
 
     fn hour(n: i64) -> Timestamp {
@@ -142,9 +155,11 @@ mod tests {
     }
 
     #[test]
-    fn jumps_each_morning_do_not_make_a_departure_from_the_season_usual() {
+    fn jumps_each_morning_make_nothing_of_another_kind_usual() {
         let nights = episodes([0, 24, 48, 72]);
-        assert!(!nights.is_usual(hour(96), Size { deviation: 5.0, is_seasonal: true }, STEP));
+        for of in [Matter::Season, Matter::History, Matter::Rest] {
+            assert!(!nights.is_usual(hour(96), Size { deviation: 5.0, of }, STEP), "{of:?}");
+        }
     }
 
     #[test]

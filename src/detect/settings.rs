@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::detectors::student::normal_two_sided;
 use super::finding::Side;
 use super::guard::{MinVolume, ValidRange, Volume};
-use super::run::evidence_for;
+use super::selection::{Combine, Detector, Detectors};
 use super::zone::Zone;
 use crate::series::SignalName;
 
@@ -16,8 +15,10 @@ pub const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// How one signal is judged. The defaults are those of `config/default.toml`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// Which detector judges.
-    pub detector: Detector,
+    /// Which detectors judge.
+    pub detector: Detectors,
+    /// How their verdicts become one.
+    pub combine: Combine,
     /// So many openings a day are expected of noise alone, over all series of the agent. Above 0.
     pub false_openings_per_day: f64,
     /// An open anomaly goes on while the score is above this. Above 0, at most 1.
@@ -59,28 +60,6 @@ pub struct Settings {
     pub valid: ValidRange,
     /// The traffic below which nothing opens; `None` where any is enough.
     pub volume: Option<MinVolume>,
-}
-
-/// What judges the samples.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Detector {
-    /// Residuals at several time scales, each against the fitted tail of its own past.
-    Tail,
-    /// The sample against mean and deviation of those before it.
-    Classic,
-}
-
-impl Detector {
-    /// Every detector, for checks and messages.
-    pub const ALL: [Self; 2] = [Self::Tail, Self::Classic];
-
-    /// The word for it in config and API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Tail => "tail",
-            Self::Classic => "classic",
-        }
-    }
 }
 
 /// Which deviations count.
@@ -206,7 +185,8 @@ impl SignalPlan {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            detector: Detector::Tail,
+            detector: Detector::Tail.into(),
+            combine: Combine::Any,
             false_openings_per_day: 0.1,
             exit_score: 0.9,
             sigma: 3.0,
@@ -253,7 +233,7 @@ impl Settings {
     /// The settings of the classic rule: a window of 19 samples, three of three outside, or two far outside.
     pub fn classic() -> Self {
         Self {
-            detector: Detector::Classic,
+            detector: Detector::Classic.into(),
             exit_score: 1.0,
             scale_floor_relative: 0.02,
             min_deviation_relative: 0.1,
@@ -274,59 +254,46 @@ impl Settings {
 
     /// So many samples at least make a new level.
     pub(super) fn adopt_points(&self) -> usize {
-        match self.detector {
-            Detector::Tail => self.baseline_points.max(ADOPT_POINTS),
-            Detector::Classic => self.baseline_points,
-        }
+        if self.is_classic() { self.baseline_points } else { self.baseline_points.max(ADOPT_POINTS) }
     }
 
     /// The share of the time and of the samples that a shift needs to be adopted, by its worst score.
     pub(super) fn adopt_share(&self, score: f64) -> f64 {
-        match self.detector {
-            Detector::Tail => ((score - 1.0) / (GRAVE_SHIFT - 1.0)).clamp(LEAST_ADOPT_SHARE, 1.0),
-            Detector::Classic => 1.0,
+        if self.is_classic() {
+            return 1.0;
         }
+        ((score - 1.0) / (GRAVE_SHIFT - 1.0)).clamp(LEAST_ADOPT_SHARE, 1.0)
     }
 
     /// A series that had no sample for longer than this is as good as a new one.
     pub(super) fn forgets_after(&self, step: Duration) -> Duration {
         let span = self.adopt_after.max(step.saturating_mul(self.baseline_points as u32));
-        match self.detector {
-            Detector::Tail => span.max(KNOWN_FOR),
-            Detector::Classic => span,
-        }
+        if self.is_classic() { span } else { span.max(KNOWN_FOR) }
     }
 
     /// So many samples of history a series wants before its verdicts are those of one that was watched all along, as far as
     /// that goes: seasons take days.
     pub fn history_points(&self) -> u32 {
-        match self.detector {
-            Detector::Tail => TAIL_HISTORY_POINTS,
-            Detector::Classic => 0,
-        }
+        if self.is_classic() { 0 } else { TAIL_HISTORY_POINTS }
     }
 
-    /// So many samples inside in a row clear an anomaly at a step: `clear_points`, and with the tail detector three minutes
+    /// So many samples inside in a row clear an anomaly at a step: `clear_points`, and but for the classic rule three minutes
     /// at least, or what comes and goes within minutes would be an anomaly each time.
     pub(super) fn clear_samples(&self, step: Duration) -> usize {
-        match self.detector {
-            Detector::Tail => {
-                let steps = CLEAR_TIME.as_secs_f64() / step.as_secs_f64().max(1e-3);
-                self.clear_points.max(steps.ceil().min(1000.0) as usize)
-            }
-            Detector::Classic => self.clear_points,
+        if self.is_classic() {
+            return self.clear_points;
         }
+        let steps = CLEAR_TIME.as_secs_f64() / step.as_secs_f64().max(1e-3);
+        self.clear_points.max(steps.ceil().min(1000.0) as usize)
     }
 
     /// So many samples in a row outside the valid range are believed at a step: as many as the detector wants in any case,
     /// since a scrape may be wrong once.
     pub(super) fn invalid_samples(&self, step: Duration) -> usize {
-        match self.detector {
-            Detector::Tail => {
-                (INVALID_TIME.as_secs_f64() / step.as_secs_f64().max(1e-3)).ceil().clamp(1.0, 3.0) as usize
-            }
-            Detector::Classic => 1,
+        if self.is_classic() {
+            return 1;
         }
+        (INVALID_TIME.as_secs_f64() / step.as_secs_f64().max(1e-3)).ceil().clamp(1.0, 3.0) as usize
     }
 
     /// Whether there is too little traffic for a sample to open anything.
@@ -336,57 +303,13 @@ impl Settings {
 
     /// Whether what comes again and again is taken for usual.
     pub(super) fn learns_recurrence(&self) -> bool {
-        self.detector == Detector::Tail
+        !self.is_classic()
     }
-
-    /// The deviation, in scales, that a lasting anomaly needs to open after every gate: `sigma`, or more where
-    /// `min_confidence` asks for more evidence than a window full of samples at the boundary gives.
-    ///
-    /// It leaves out what depends on the series: the floors and the least deviations, which widen the band.
-    ///
-    /// The tail detector knows no sigma: there it is how far out normal noise would be as rarely as the boundary is, where
-    /// so many samples a day are judged over all series.
-    pub fn effective_sigma(&self, samples_a_day: f64) -> f64 {
-        if self.detector == Detector::Tail {
-            return normal_quantile(self.cut(samples_a_day));
-        }
-        let samples = self.open_window.max(1) as f64 / self.open_points.max(1) as f64;
-        self.sigma * (evidence_for(self.min_confidence) / samples).sqrt().max(1.0)
-    }
-}
-
-/// The deviation that normal noise exceeds, on either side, with a probability.
-fn normal_quantile(probability: f64) -> f64 {
-    let (mut low, mut high) = (1.0, 37.0);
-    for _ in 0..60 {
-        let middle = (low + high) / 2.0;
-        if normal_two_sided(middle) > probability { low = middle } else { high = middle }
-    }
-    high
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn more_series_ask_for_more() {
-        let sigma = |samples| Settings::default().effective_sigma(samples);
-        assert!((sigma(1.0) - 3.09).abs() < 0.01, "1 in 500 for a single series: {}", sigma(1.0));
-        // 10,000 series at one minute: 0.1 of 14.4 million samples.
-        assert!((sigma(1.44e7) - 5.79).abs() < 0.02, "{}", sigma(1.44e7));
-    }
-
-    #[test]
-    fn the_default_gates_keep_three_sigma_at_three() {
-        assert!((Settings::classic().effective_sigma(0.0) - 3.0).abs() < 1e-9);
-    }
-
-    #[test]
-    fn a_stricter_confidence_shows_in_the_effective_threshold() {
-        let strict = Settings { min_confidence: 0.99, ..Settings::classic() };
-        assert!(strict.effective_sigma(0.0) > 5.0, "{}", strict.effective_sigma(0.0));
-    }
 
     #[test]
     fn names_tell_the_kind() {

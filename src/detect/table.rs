@@ -229,7 +229,7 @@ impl Table {
         counts.outside += u64::from(verdict.is_outside());
         self.verdicts[row] = Some(verdict);
 
-        let size = Size { deviation: verdict.z.abs(), is_seasonal: judged.is_seasonal };
+        let size = Size { deviation: verdict.z.abs(), of: judged.of };
         let counts_at_all = mark.side(self.plan.settings.sides).is_some();
         let is_calm = self.runs[row].anomaly.is_none();
         let settings = self.settings(row);
@@ -245,7 +245,7 @@ impl Table {
         let step = if is_low { self.withhold(row, step, counts) } else { step };
         let is_valid = self.plan.settings.valid.side(value).is_none();
         if is_usual || (is_valid && !self.runs[row].leaves_out(&verdict, &self.plan.settings)) {
-            self.panel.learn(row, value, &judged);
+            self.panel.learn(row, value);
         } else {
             self.panel.leave_out(row);
         }
@@ -373,7 +373,7 @@ impl Table {
     /// Keeps the index in step with a row that may have changed.
     fn note_standing(&mut self, row: usize) {
         let standing = Standing {
-            is_warming: !self.panel.is_warm(row),
+            is_warming: !self.panel.is_warm(row, &self.plan.settings),
             is_anomalous: self.runs[row].anomaly.is_some(),
             is_lost: self.lost[row],
         };

@@ -16,6 +16,7 @@ fn the_document_has_every_setting_with_its_default() {
     // Without `..`, so that a new setting has to be named here.
     let Settings {
         detector,
+        combine,
         false_openings_per_day,
         exit_score,
         sigma,
@@ -49,7 +50,8 @@ fn the_document_has_every_setting_with_its_default() {
     let edge = |edge: Option<f64>| edge.map_or("none".to_owned(), |edge| edge.to_string());
     let least = volume.as_ref().map_or(0.0, |least| least.least);
     let rows = [
-        ("detector", detector.as_str().to_owned()),
+        ("detector", detector.to_string()),
+        ("combine", combine.as_str().to_owned()),
         ("false_openings_per_day", false_openings_per_day.to_string()),
         ("exit_score", exit_score.to_string()),
         ("sigma", sigma.to_string()),
@@ -85,6 +87,7 @@ fn the_document_has_every_setting_with_its_default() {
 fn every_test_that_the_document_names_exists() {
     let files = [
         "drifts",
+        "detectors",
         "fleet_day",
         "gaps",
         "impurities",
@@ -102,7 +105,11 @@ fn every_test_that_the_document_names_exists() {
         "windows",
     ];
     let mut tests: String = files.map(|file| read(&format!("tests/detection/{file}.rs"))).concat();
-    tests.push_str(&read("tests/simulation.rs"));
+    for file in
+        ["tests/simulation.rs", "tests/it/detectors.rs", "tests/it/files.rs", "src/detect/panel/claims.rs"]
+    {
+        tests.push_str(&read(file));
+    }
     for file in ["claims", "level", "range"] {
         tests.push_str(&read(&format!("src/detect/detectors/{file}.rs")));
     }

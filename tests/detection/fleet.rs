@@ -104,9 +104,9 @@ fn at(step: usize) -> Timestamp {
 }
 
 impl Fleet {
-    fn new(kindred: Kindred, count: usize, seed: u64) -> Self {
+    fn new(settings: Settings, kindred: Kindred, count: usize, seed: u64) -> Self {
         let plan = SignalPlan {
-            settings: Settings::default(),
+            settings,
             kind: Kind::Other,
             step: STEP,
             window: Duration::ZERO,
@@ -193,7 +193,7 @@ fn naive_runs(values: &[f64]) -> usize {
 
 /// A day of `count` series after a day of warm-up.
 pub(crate) fn day_of_noise(kindred: Kindred, count: usize, seed: u64) -> Day {
-    let mut fleet = Fleet::new(kindred, count, seed);
+    let mut fleet = Fleet::new(Settings::default(), kindred, count, seed);
     let mut places = Noise::new(seed ^ 0xfa);
     let mut day = Day { openings: 0, naive: 0, found: 0 };
     let mut opened = BTreeSet::new();
@@ -219,6 +219,19 @@ pub(crate) fn day_of_noise(kindred: Kindred, count: usize, seed: u64) -> Day {
     }
     day.openings = opened.len();
     day
+}
+
+/// How many anomalies open in a day of `count` series after a day of warm-up.
+pub(crate) fn openings_of_noise(settings: Settings, kindred: Kindred, count: usize, seed: u64) -> usize {
+    let mut fleet = Fleet::new(settings, kindred, count, seed);
+    let (begun, mut opened) = (at(WARM_UP_HOURS * HOUR), BTreeSet::new());
+    for _ in 0..WARM_UP_HOURS + JUDGED_HOURS {
+        let values = fleet.draw(HOUR);
+        let findings = Fleet::judge(&mut fleet.detect, &fleet.keys, fleet.step, &values);
+        opened.extend(openings(&findings).into_iter().filter(|(_, at)| *at >= begun));
+        fleet.step += HOUR;
+    }
+    opened.len()
 }
 
 impl Day {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use portent::config::load_text;
 use portent::detect::Settings;
 use portent::time::Timestamp;
 
@@ -91,6 +92,38 @@ pub(crate) fn changes_of_clocks() -> Vec<Story> {
     let zones = [BERLIN_SPRING, BERLIN_AUTUMN, NEW_YORK_SPRING, NEW_YORK_AUTUMN];
     let story = |clocks, step| change_of_clocks(clocks, step, Settings::default(), 14 * SERIES_IN_ZONE);
     zones.into_iter().flat_map(|clocks| [FIVE_MINUTES, HOUR].map(|step| story(clocks, step))).collect()
+}
+
+/// The same with `timezone` set, as a config reads it: the change of the clocks is none of the wave's. One opening may be
+/// noise.
+pub(crate) fn changes_of_clocks_in_their_zone() -> Vec<Story> {
+    let zones = [
+        (BERLIN_SPRING, "Europe/Berlin"),
+        (BERLIN_AUTUMN, "Europe/Berlin"),
+        (NEW_YORK_SPRING, "America/New_York"),
+        (NEW_YORK_AUTUMN, "America/New_York"),
+    ];
+    let story = |clocks, zone: &str, step| {
+        let config = load_text("test", &format!("[signal_defaults]\ntimezone = '{zone}'"), [], &[]);
+        let settings = config.expect("a sound config").signal_defaults.detect;
+        let story = change_of_clocks(clocks, step, settings, 1);
+        Story { name: story.name.replace("clocks change", "clocks change, zone set"), ..story }
+    };
+    zones
+        .into_iter()
+        .flat_map(|(clocks, zone)| [FIVE_MINUTES, HOUR].map(|step| story(clocks, zone, step)))
+        .collect()
+}
+
+#[test]
+fn with_its_zone_set_no_change_of_clocks_opens_anything() {
+    for story in changes_of_clocks_in_their_zone() {
+        let week = (DAY * 21, DAY * 28);
+        let outcome = story.told();
+        let opened = outcome.openings.iter().filter(|(_, at)| (week.0..week.1).contains(at)).count();
+        println!("{}", story.row());
+        assert!(opened <= 1, "{}: {opened} openings in the week of the change", story.name);
+    }
 }
 
 /// A job at two in the morning, give or take a step or five minutes, for ten minutes or two steps. Four nights may be surprises; then it

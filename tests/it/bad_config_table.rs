@@ -40,6 +40,12 @@ pub(crate) const CHECKED: &[(&str, &str)] = &[
     ("a number that is none", "[signal_defaults]\nsigma = nan"),
     ("a number without end", "[source]\nseries_limit = 99999999999999999999999999999999999999999999"),
     ("a word that is not among those allowed", "[signal.x]\nquery = 'up'\ndirection = 'sideways'"),
+    ("a detector that is none", "[signal.x]\nquery = 'up'\ndetector = 'oracle'"),
+    ("a list of detectors with one that is none", "[signal.x]\nquery = 'up'\ndetector = ['tail', 'oracle']"),
+    ("a list of no detectors", "[signal_defaults]\ndetector = []"),
+    ("a detector that stands twice", "[signal_defaults]\ndetector = ['ewma', 'ewma']"),
+    ("a detector that is a number", "[signal_defaults]\ndetector = 3"),
+    ("a way to combine that is none", "[signal_defaults]\ncombine = 'most'"),
     ("a time zone with a slip of the pen", "[signal_defaults]\ntimezone = 'Europe/Berln'"),
     ("missing data as zero", "[signal.x]\nquery = 'up'\nmissing = 'zero'"),
     // Values that do not fit each other.

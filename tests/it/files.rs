@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use assert_cmd::Command;
+use portent::detect::Detector;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -166,6 +167,25 @@ fn whoever_closes_the_output_has_seen_enough() {
     assert_eq!(text(&output.stderr), "");
 }
 
+/// Four days at five minutes, then a rise by half that stands still.
+fn four_days() -> Vec<String> {
+    let value = |n: i64| if n < 1152 { 100.0 + (n * 7919 % 1009) as f64 / 300.0 } else { 150.0 };
+    (0..1200).map(|n| format!("{},{}", 1_700_000_000 + n * 300, value(n))).collect()
+}
+
+#[test]
+fn every_detector_judges_a_file_by_its_name() {
+    let folder = Folder::new();
+    let file = folder.file("cpu.csv", &csv("timestamp,value", &four_days()));
+    let names = Detector::ALL.map(Detector::as_str);
+    for name in names.into_iter().chain(["tail,flatline", "range, level"]) {
+        let output = portent(&["detect", "--detector", name], &file);
+        let out = printed(&output);
+        let opened = events(&out).into_iter().find(|(_, event)| *event == "open").map(|(nth, _)| nth);
+        assert!(opened.is_some_and(|nth| nth >= 1152), "{name}: {opened:?}");
+    }
+}
+
 #[test]
 fn a_detector_that_is_none_is_refused_with_those_that_there_are() {
     let folder = Folder::new();
@@ -174,6 +194,9 @@ fn a_detector_that_is_none_is_refused_with_those_that_there_are() {
     assert_eq!(output.status.code(), Some(2));
     let said = text(&output.stderr);
     assert!(said.contains("\"oracle\" is no detector: give one of tail"), "{said}");
+    let output = portent(&["detect", "--detector", "tail,oracle"], &file);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("\"oracle\" is no detector"), "{}", text(&output.stderr));
 }
 
 #[test]

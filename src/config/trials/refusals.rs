@@ -192,7 +192,11 @@ fn detection_refuses_what_it_cannot_judge_by() {
         "open_points = 4",
         "open_points: open_points = 4 is above open_window = 1: lower the one or raise the other",
     );
-    check_signal("detector = 'oracle'", "detector: \"oracle\" is not allowed: give \"tail\" or \"classic\"");
+    let names = "\"tail\", \"classic\", \"ewma\", \"rolling_z\", \"robust_z\", \"seasonal\", \"level\", \"range\" or \"flatline\"";
+    check_signal("detector = 'oracle'", &format!("detector: \"oracle\" is not allowed: give {names}"));
+    check_signal("detector = []", &format!("detector: has no entry: give at least one of {names}"));
+    check_signal("detector = ['tail', 'tail']", "detector: \"tail\" stands twice: give each once");
+    check_signal("combine = 'most'", "combine: \"most\" is not allowed: give \"any\" or \"all\"");
     check_signal(
         "false_openings_per_day = 0",
         "false_openings_per_day: 0 is out of range: give a number from 0.000001 to 1000000",

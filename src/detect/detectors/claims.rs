@@ -10,48 +10,18 @@ use crate::detect::Opinion;
 const MINUTE: Duration = Duration::from_secs(60);
 const NO_FLOORS: Floors = Floors { absolute: 0.0, relative: 0.0 };
 
-/// The verbs that all have, for tests over all of them.
-trait Detector {
-    fn grow(&mut self);
-    fn forget(&mut self, row: usize);
-    fn judge(&mut self, row: usize, value: f64) -> Option<Opinion>;
-    fn learn(&mut self, row: usize, value: f64);
-    fn rebase(&mut self, row: usize, values: &[f64]);
-
+impl dyn Single {
     /// Judges, and learns what is not outside.
     fn take(&mut self, row: usize, value: f64) -> Option<Opinion> {
-        let opinion = self.judge(row, value);
+        let opinion = self.judge(row, 0, value);
         if !opinion.is_some_and(|opinion| opinion.is_outside()) {
-            self.learn(row, value);
+            self.learn(row, 0, value);
         }
         opinion
     }
 }
 
-macro_rules! detector {
-    ($($name:ty),*) => {$(
-        impl Detector for $name {
-            fn grow(&mut self) {
-                <$name>::grow(self);
-            }
-            fn forget(&mut self, row: usize) {
-                <$name>::forget(self, row);
-            }
-            fn judge(&mut self, row: usize, value: f64) -> Option<Opinion> {
-                <$name>::judge(self, row, 0, value)
-            }
-            fn learn(&mut self, row: usize, value: f64) {
-                <$name>::learn(self, row, 0, value);
-            }
-            fn rebase(&mut self, row: usize, values: &[f64]) {
-                <$name>::rebase(self, row, values);
-            }
-        }
-    )*};
-}
-detector!(Ewma, RollingZ, RobustZ, Range, Level, Flatline);
-
-type Named = (&'static str, Box<dyn Detector>);
+type Named = (&'static str, Box<dyn Single>);
 
 /// One of each with two rows. The range has no day to wait for.
 fn all(step: Duration, sigma: f64, floors: Floors) -> Vec<Named> {
@@ -108,11 +78,11 @@ fn check_units(seed: u64, factor: f64, shift: f64) {
     let pairs = all(MINUTE, 4.0, NO_FLOORS).into_iter().zip(all(MINUTE, 4.0, NO_FLOORS));
     for ((name, mut plain), (_, mut moved)) in pairs {
         for (nth, value) in values.iter().enumerate() {
-            let (a, b) = (plain.judge(0, *value), moved.judge(0, value * factor + shift));
+            let (a, b) = (plain.judge(0, 0, *value), moved.judge(0, 0, value * factor + shift));
             // Both learn the same, so that a difference is one of this sample.
             if !a.is_some_and(|opinion| opinion.is_outside()) {
-                plain.learn(0, *value);
-                moved.learn(0, value * factor + shift);
+                plain.learn(0, 0, *value);
+                moved.learn(0, 0, value * factor + shift);
             }
             let (Some(a), Some(b)) = (a, b) else {
                 assert!(a.is_none() && b.is_none(), "{name} at {nth}: only one is warm");
@@ -154,7 +124,7 @@ proptest! {
                 for value in &values {
                     let opinion = detector.take(0, *value);
                     if learns_all && opinion.is_some_and(|opinion| opinion.is_outside()) {
-                        detector.learn(0, *value);
+                        detector.learn(0, 0, *value);
                     }
                     let Some(found) = opinion else { continue };
                     let figures = [found.expected, found.lower, found.upper, found.score, found.tail];
@@ -170,9 +140,12 @@ proptest! {
 fn a_sample_that_is_no_number_is_neither_judged_nor_learned() {
     for ((name, mut plain), (_, mut torn)) in default_ones().into_iter().zip(default_ones()) {
         for value in noise(3).take(400) {
-            assert!(torn.judge(0, f64::NAN).is_none() && torn.judge(0, f64::INFINITY).is_none(), "{name}");
-            torn.learn(0, f64::NAN);
-            torn.learn(0, f64::NEG_INFINITY);
+            assert!(
+                torn.judge(0, 0, f64::NAN).is_none() && torn.judge(0, 0, f64::INFINITY).is_none(),
+                "{name}"
+            );
+            torn.learn(0, 0, f64::NAN);
+            torn.learn(0, 0, f64::NEG_INFINITY);
             assert_eq!(plain.take(0, value), torn.take(0, value), "{name}");
         }
     }
@@ -205,9 +178,9 @@ fn a_forgotten_row_is_a_new_one() {
 fn a_memory_made_of_values_is_as_if_it_had_learned_them() {
     let values: Vec<f64> = noise(9).take(700).collect();
     for ((name, mut learned), (_, mut rebased)) in default_ones().into_iter().zip(default_ones()) {
-        noise(10).take(300).for_each(|value| rebased.learn(0, 1e3 * value));
+        noise(10).take(300).for_each(|value| rebased.learn(0, 0, 1e3 * value));
         rebased.rebase(0, &values);
-        values.iter().for_each(|value| learned.learn(0, *value));
+        values.iter().for_each(|value| learned.learn(0, 0, *value));
         for value in noise(11).take(300) {
             match (learned.take(0, value), rebased.take(0, value)) {
                 (Some(a), Some(b)) => assert!((a.score - b.score).abs() < 1e-9, "{name}: {a:?} {b:?}"),
@@ -242,7 +215,7 @@ fn check_repeated_spike(seed: u64, size: f64, pause: usize) {
             without.take(0, value);
             with.take(0, value);
         }
-        let (a, b) = (without.judge(0, size), with.judge(0, size));
+        let (a, b) = (without.judge(0, 0, size), with.judge(0, 0, size));
         let (a, b) = (a.map_or(0.0, |found| found.score), b.map_or(0.0, |found| found.score));
         assert!(b >= a - 1e-9, "{name}, {size} after {pause}: {b}, and {a} the first time");
     }
@@ -252,8 +225,8 @@ fn check_repeated_spike(seed: u64, size: f64, pause: usize) {
 fn a_far_sample_is_outside_at_every_step_with_the_defaults() {
     for step in [15, 60, 300, 3600].map(Duration::from_secs) {
         for (name, mut detector) in pointwise(all(step, 4.0, Floors::default())) {
-            noise(12).take(120).for_each(|value| detector.learn(0, 100.0 + value));
-            let opinion = detector.judge(0, 130.0).expect("warm after 120 samples");
+            noise(12).take(120).for_each(|value| detector.learn(0, 0, 100.0 + value));
+            let opinion = detector.judge(0, 0, 130.0).expect("warm after 120 samples");
             assert!(opinion.is_outside() && opinion.tail < 1e-5, "{name} at {step:?}: {opinion:?}");
         }
     }
@@ -264,8 +237,8 @@ fn a_far_sample_is_outside_at_every_step_with_the_defaults() {
 /// The score of a value after others, by each pointwise detector.
 fn scores(before: &[f64], value: f64) -> Vec<(&'static str, f64)> {
     let score = |(name, mut detector): Named| {
-        before.iter().for_each(|value| detector.learn(0, *value));
-        (name, detector.judge(0, value).expect("warm").score)
+        before.iter().for_each(|value| detector.learn(0, 0, *value));
+        (name, detector.judge(0, 0, value).expect("warm").score)
     };
     pointwise(default_ones()).map(score).collect()
 }
@@ -334,11 +307,11 @@ fn share_below(which: usize, length: usize, below: f64) -> f64 {
     while judged < 150_000.0 {
         detector.forget(0);
         for value in values.by_ref().take(length) {
-            if let Some(opinion) = detector.judge(0, value) {
+            if let Some(opinion) = detector.judge(0, 0, value) {
                 judged += 1.0;
                 found += f64::from(opinion.tail < below);
             }
-            detector.learn(0, value);
+            detector.learn(0, 0, value);
         }
     }
     found / judged

@@ -21,6 +21,8 @@ pub(super) struct Edges {
     half: Vec<f64>,
     /// The edge in units of `t`, and the degrees of freedom, by the number of samples.
     tail: Vec<(f64, f64)>,
+    /// The degrees of freedom and the factor, by the number of samples.
+    terms: Vec<(f64, f64)>,
     /// How fast the bound of the tail falls with the score.
     slope: f64,
 }
@@ -28,21 +30,29 @@ pub(super) struct Edges {
 impl Edges {
     /// Makes the table for up to `points` samples; `of` gives the degrees of freedom and the factor for each number.
     pub(super) fn new(sigma: f64, points: usize, of: impl Fn(usize) -> (f64, f64)) -> Self {
-        let (mut half, mut tail) = (Vec::with_capacity(points + 1), Vec::with_capacity(points + 1));
+        let terms = (0..=points).map(of).collect();
+        let mut edges = Self { half: Vec::new(), tail: Vec::new(), terms, slope: 0.0 };
+        edges.move_to(sigma);
+        edges
+    }
+
+    /// Moves the edge to where the tail is that of another `sigma`.
+    pub(super) fn move_to(&mut self, sigma: f64) {
+        self.half.clear();
+        self.tail.clear();
         let mut largest = 0.0_f64;
-        for count in 0..=points {
-            let (freedom, factor) = of(count);
-            let edge = edge_of(sigma, freedom);
-            largest = largest.max(two_sided(EXACT_FROM * edge, freedom));
-            half.push(edge * factor);
-            tail.push((edge, freedom));
+        for (freedom, factor) in &self.terms {
+            let edge = edge_of(sigma, *freedom);
+            largest = largest.max(two_sided(EXACT_FROM * edge, *freedom));
+            self.half.push(edge * factor);
+            self.tail.push((edge, *freedom));
         }
-        Self { half, tail, slope: (1.0 - largest) / EXACT_FROM }
+        self.slope = (1.0 - largest) / EXACT_FROM;
     }
 
     /// How many samples the table goes up to; more count as this many.
     pub(super) fn points(&self) -> usize {
-        self.half.len() - 1
+        self.terms.len() - 1
     }
 
     /// Puts a deviation into an opinion. `scale` is above zero, `count` at most [`Self::points`].
@@ -57,7 +67,13 @@ impl Edges {
         let score = if score < SCORE_MAX { score } else { SCORE_MAX };
         let tail = if score < EXACT_FROM { 1.0 - score * self.slope } else { self.tail(score, count) };
         let side = if deviation >= 0.0 { Side::Up } else { Side::Down };
-        Opinion { expected, lower: expected - half, upper: expected + half, score, side, tail }
+        Opinion { expected, lower: expected - half, upper: expected + half, score, side, scale, tail }
+    }
+
+    /// The band about an expected value.
+    pub(super) fn band(&self, expected: f64, scale: f64, count: usize) -> (f64, f64, f64) {
+        let half = scale * self.half[count];
+        (expected, expected - half, expected + half)
     }
 
     #[cold]

@@ -1,13 +1,11 @@
 //! EWMA: the sample against the exponentially weighted mean and deviation of those before it.
-#![expect(
-    clippy::indexing_slicing,
-    reason = "a numeric kernel: every index is a row that the caller has grown"
-)]
+#![expect(clippy::indexing_slicing, reason = "a numeric kernel: counts end at the tables' length")]
 
 use std::time::Duration;
 
 use super::edge::Edges;
 use super::memory::{Floors, Memory, usable};
+use super::single::{Rows, Single};
 use crate::detect::Opinion;
 
 /// A memory of more points would need a longer table of edges and say the same.
@@ -49,7 +47,7 @@ pub struct Ewma {
     edges: Edges,
     /// The weight of a new sample, by how many came before it.
     weights: Vec<f64>,
-    rows: Vec<State>,
+    rows: Rows<State>,
 }
 
 impl Ewma {
@@ -80,35 +78,36 @@ impl Ewma {
             min_points: settings.min_points.clamp(3, points) as u32,
             edges,
             weights,
-            rows: Vec::new(),
+            rows: Rows::default(),
         }
     }
 
-    /// Adds a row without history.
-    pub fn grow(&mut self) {
-        self.rows.push(State::default());
+    fn scale(&self, state: &State) -> f64 {
+        self.floors.hold(state.variance.sqrt(), state.mean)
+    }
+}
+
+impl Single for Ewma {
+    fn grow(&mut self) {
+        self.rows.grow();
     }
 
-    /// Empties a row.
-    pub fn forget(&mut self, row: usize) {
-        self.rows[row] = State::default();
+    fn forget(&mut self, row: usize) {
+        self.rows.forget(row);
     }
 
-    /// Judges a sample; `None` before `min_points` were learned.
     #[inline]
-    pub fn judge(&self, row: usize, _at_ms: i64, value: f64) -> Option<Opinion> {
+    fn judge(&mut self, row: usize, _at_ms: i64, value: f64) -> Option<Opinion> {
         let value = usable(value)?;
-        let State { mean, variance, count } = self.rows[row];
-        if count < self.min_points {
+        let state = self.rows[row];
+        if state.count < self.min_points {
             return None;
         }
-        let scale = self.floors.hold(variance.sqrt(), mean);
-        Some(self.edges.opinion(value, mean, scale, count as usize))
+        Some(self.edges.opinion(value, state.mean, self.scale(&state), state.count as usize))
     }
 
-    /// Learns a sample.
     #[inline]
-    pub fn learn(&mut self, row: usize, _at_ms: i64, value: f64) {
+    fn learn(&mut self, row: usize, _at_ms: i64, value: f64) {
         let Some(value) = usable(value) else { return };
         let state = &mut self.rows[row];
         let weight = self.weights[state.count as usize];
@@ -121,10 +120,19 @@ impl Ewma {
         }
     }
 
-    /// Makes the memory exactly these values, oldest first.
-    pub fn rebase(&mut self, row: usize, values: &[f64]) {
-        self.forget(row);
-        values.iter().for_each(|value| self.learn(row, 0, *value));
+    fn tune(&mut self, sigma: f64, floors: Floors) {
+        self.floors = floors;
+        self.edges.move_to(sigma);
+    }
+
+    fn held(&self, row: usize) -> usize {
+        self.rows[row].count as usize
+    }
+
+    fn band(&self, row: usize) -> Option<(f64, f64, f64)> {
+        let state = &self.rows[row];
+        let is_warm = state.count >= self.min_points;
+        is_warm.then(|| self.edges.band(state.mean, self.scale(state), state.count as usize))
     }
 }
 

@@ -2,19 +2,19 @@
 //!
 //! It is judged from the lengths of the series' own runs of equal values: a counter that rests for an hour at a time is
 //! not stuck after ten minutes, and a temperature that never came twice alike is.
-#![expect(
-    clippy::indexing_slicing,
-    reason = "a numeric kernel: every index is a row that the caller has grown"
-)]
 
 use std::time::Duration;
 
-use super::memory::usable;
+use super::memory::{Floors, usable};
+use super::single::{Rows, Single};
 use super::student::normal_two_sided;
 use crate::detect::{Opinion, SCORE_MAX, Side};
 
 /// Values that differ by no more than this share of themselves are equal: rounding on the way can tell them apart.
 const SAME: f64 = 4.0 * f64::EPSILON;
+
+/// It says nothing at all of a row before so many samples.
+const LEAST_HELD: f64 = 24.0;
 
 /// How [`Flatline`] judges.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -76,7 +76,7 @@ pub struct Flatline {
     fade: f64,
     /// The probability of the edge.
     at_edge: f64,
-    rows: Vec<State>,
+    rows: Rows<State>,
 }
 
 impl Flatline {
@@ -89,24 +89,44 @@ impl Flatline {
             least: (settings.min_points.max(3) as f64).max(steps(settings.min_span)),
             fade: 1.0 - 1.0 / memory,
             at_edge: normal_two_sided(settings.sigma),
-            rows: Vec::new(),
+            rows: Rows::default(),
         }
     }
 
-    /// Adds a row without history.
-    pub fn grow(&mut self) {
-        self.rows.push(State::default());
+    /// How many samples the run under way has, as judged.
+    pub fn run(&self, row: usize) -> usize {
+        self.rows[row].run as usize
     }
 
-    /// Empties a row.
-    pub fn forget(&mut self, row: usize) {
-        self.rows[row] = State::default();
+    /// Whether it has seen enough of a row to say anything.
+    pub fn is_warm(&self, row: usize) -> bool {
+        self.rows[row].learned() >= LEAST_HELD
     }
 
-    /// Takes a sample into the run under way and judges that; `None` before `min_runs` have ended.
+    /// The mean of what was learned of a row.
+    pub fn mean(&self, row: usize) -> f64 {
+        self.rows[row].mean
+    }
+
+    /// Whether the run under way is held to be a flatline.
+    pub fn is_stuck(&self, row: usize) -> bool {
+        self.rows[row].is_stuck
+    }
+}
+
+impl Single for Flatline {
+    fn grow(&mut self) {
+        self.rows.grow();
+    }
+
+    fn forget(&mut self, row: usize) {
+        self.rows.forget(row);
+    }
+
+    /// Takes a sample into the run under way and judges that. Before `min_runs` have ended, no run is a flatline.
     ///
     /// The band is the value of the run; the side is that of the value beside the series' mean.
-    pub fn judge(&mut self, row: usize, _at_ms: i64, value: f64) -> Option<Opinion> {
+    fn judge(&mut self, row: usize, _at_ms: i64, value: f64) -> Option<Opinion> {
         let value = usable(value)?;
         let state = &mut self.rows[row];
         let goes_on = state.run > 0 && is_same(value, state.value);
@@ -115,8 +135,11 @@ impl Flatline {
             // The run that was stuck has ended; what was learned of it before that was known is dropped.
             (state.is_stuck, state.learned_run) = (false, 0);
         }
-        if state.runs < self.settings.min_runs.max(2) as f64 {
+        if state.learned() < LEAST_HELD {
             return None;
+        }
+        if state.runs < self.settings.min_runs.max(2) as f64 {
+            return Some(Opinion::nothing_about(value, state.mean));
         }
         let (length, move_share) = (f64::from(state.run), state.move_share());
         // A run of `l` samples or more: `l - 1` times in a row it did not move.
@@ -135,12 +158,13 @@ impl Flatline {
             upper: value,
             score,
             side: if value >= state.mean { Side::Up } else { Side::Down },
+            scale: 0.0,
             tail: geometric.max(free).clamp(0.0, 1.0),
         })
     }
 
     /// Learns a sample. A run is remembered when it has ended, and not where it was a flatline.
-    pub fn learn(&mut self, row: usize, _at_ms: i64, value: f64) {
+    fn learn(&mut self, row: usize, _at_ms: i64, value: f64) {
         let Some(value) = usable(value) else { return };
         let fade = self.fade;
         let state = &mut self.rows[row];
@@ -158,7 +182,7 @@ impl Flatline {
     }
 
     /// Makes the memory exactly these values, oldest first.
-    pub fn rebase(&mut self, row: usize, values: &[f64]) {
+    fn rebase(&mut self, row: usize, values: &[f64]) {
         self.forget(row);
         for value in values.iter().filter_map(|value| usable(*value)) {
             self.learn(row, 0, value);
@@ -166,9 +190,27 @@ impl Flatline {
             (state.value, state.run) = (value, state.learned_run);
         }
     }
+
+    /// Does nothing: a rest is judged by its length and not by its height, and by one series' habit and not as a draw from
+    /// many, so that the number of series moves nothing.
+    fn tune(&mut self, _sigma: f64, _floors: Floors) {}
+
+    fn held(&self, row: usize) -> usize {
+        self.rows[row].learned() as usize
+    }
+
+    /// Has none: any value that moves is as expected.
+    fn band(&self, _row: usize) -> Option<(f64, f64, f64)> {
+        None
+    }
 }
 
 impl State {
+    /// How many samples were learned, what is older weighing less.
+    fn learned(&self) -> f64 {
+        self.samples + f64::from(self.learned_run)
+    }
+
     fn end_run(&mut self, length: f64, fade: f64) {
         let kept = fade.powf(length);
         self.runs = self.runs * kept + 1.0;

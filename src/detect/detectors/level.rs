@@ -2,14 +2,11 @@
 //!
 //! Small deviations that last add up; large ones that do not, hardly count. What the noise remembers from one sample to
 //! the next (its autocorrelation) is measured and taken into account, since a wandering series is not a shifted one.
-#![expect(
-    clippy::indexing_slicing,
-    reason = "a numeric kernel: every index is a row that the caller has grown"
-)]
 
 use std::time::Duration;
 
 use super::memory::{Floors, Memory, usable};
+use super::single::{Rows, Single};
 use super::student::normal_two_sided;
 use crate::detect::{Opinion, SCORE_MAX, Side};
 
@@ -75,7 +72,7 @@ pub struct Level {
     points: u32,
     /// What the logarithm of the edge's probability, for one side, is below zero.
     evidence: f64,
-    rows: Vec<State>,
+    rows: Rows<State>,
 }
 
 /// The sums' edge for a row as it stands, and how fast their tail falls.
@@ -93,58 +90,61 @@ impl Level {
         Self {
             settings: LevelSettings { min_points, ..*settings },
             points: points as u32,
-            evidence: -(normal_two_sided(settings.sigma) / 2.0).ln(),
-            rows: Vec::new(),
+            evidence: evidence_of(settings.sigma),
+            rows: Rows::default(),
         }
     }
 
-    /// Adds a row without history.
-    pub fn grow(&mut self) {
-        self.rows.push(State::default());
-    }
-
-    /// Empties a row.
-    pub fn forget(&mut self, row: usize) {
-        self.rows[row] = State::default();
-    }
-
-    /// Takes a sample into the sums and judges them; `None` before `min_points` were learned.
-    ///
-    /// The band is where a sample would complete a shift if it counted in full; a single one is held at `clip`.
-    pub fn judge(&mut self, row: usize, _at_ms: i64, value: f64) -> Option<Opinion> {
-        let value = usable(value)?;
-        let state = &mut self.rows[row];
-        if (state.count as usize) < self.settings.min_points {
-            return None;
-        }
-        let LevelSettings { slack, clip, floors, .. } = self.settings;
+    /// The deviation of a row about its mean, and the edge of its sums.
+    fn scale_and_edge(&self, state: &State) -> (f64, Edge) {
         let weight = weight(state.count, self.points);
         // The variance around a weighted mean lacks that mean's own.
         let spread = (state.variance / (1.0 - weight).max(0.5)).sqrt();
-        let scale = floors.hold(spread, state.mean);
-        let edge = edge_of(state, self.points, slack, self.evidence);
-        let (up, down) = (state.up, state.down);
+        let scale = self.settings.floors.hold(spread, state.mean);
+        (scale, edge_of(state, self.points, self.settings.slack, self.evidence))
+    }
+}
+
+impl Single for Level {
+    fn grow(&mut self) {
+        self.rows.grow();
+    }
+
+    fn forget(&mut self, row: usize) {
+        self.rows.forget(row);
+    }
+
+    /// Takes a sample into the sums and judges them.
+    ///
+    /// The band is where a sample would complete a shift if it counted in full; a single one is held at `clip`.
+    fn judge(&mut self, row: usize, _at_ms: i64, value: f64) -> Option<Opinion> {
+        let value = usable(value)?;
+        let (lower, upper) = self.band(row).map(|(_, lower, upper)| (lower, upper))?;
+        let (scale, edge) = self.scale_and_edge(&self.rows[row]);
+        let LevelSettings { slack, clip, .. } = self.settings;
+        let state = &mut self.rows[row];
         let z = ((value - state.mean) / scale).clamp(-clip, clip);
         let most = SUM_MAX * edge.sum;
-        state.up = (up + z - slack).clamp(0.0, most);
-        state.down = (down - z - slack).clamp(0.0, most);
+        state.up = (state.up + z - slack).clamp(0.0, most);
+        state.down = (state.down - z - slack).clamp(0.0, most);
         let sum = state.up.max(state.down);
         state.is_apart = z.abs() >= clip || sum > MOVING_FROM * edge.sum;
         let side =
             if state.up > state.down || (state.up >= state.down && z >= 0.0) { Side::Up } else { Side::Down };
         Some(Opinion {
             expected: state.mean,
-            lower: state.mean - scale * (slack + edge.sum - down),
-            upper: state.mean + scale * (slack + edge.sum - up),
+            lower,
+            upper,
             score: (sum / edge.sum).min(SCORE_MAX),
             side,
+            scale,
             tail: (2.0 * (-edge.decay * (sum + OVERSHOOT)).exp()).clamp(0.0, 1.0),
         })
     }
 
     /// Learns a sample, unless it was held at `clip`, or a sum has come half of its way to the edge: what may be a shift
     /// is no noise, and would make itself look like a wandering series.
-    pub fn learn(&mut self, row: usize, _at_ms: i64, value: f64) {
+    fn learn(&mut self, row: usize, _at_ms: i64, value: f64) {
         let Some(value) = usable(value) else { return };
         let state = &mut self.rows[row];
         if state.is_apart {
@@ -162,11 +162,29 @@ impl Level {
         state.count = (state.count + 1).min(self.points);
     }
 
-    /// Makes the memory exactly these values, oldest first, with no shift under way.
-    pub fn rebase(&mut self, row: usize, values: &[f64]) {
-        self.forget(row);
-        values.iter().for_each(|value| self.learn(row, 0, *value));
+    fn tune(&mut self, sigma: f64, floors: Floors) {
+        (self.settings.sigma, self.settings.floors) = (sigma, floors);
+        self.evidence = evidence_of(sigma);
     }
+
+    fn held(&self, row: usize) -> usize {
+        self.rows[row].count as usize
+    }
+
+    fn band(&self, row: usize) -> Option<(f64, f64, f64)> {
+        let state = &self.rows[row];
+        if (state.count as usize) < self.settings.min_points {
+            return None;
+        }
+        let (scale, edge) = self.scale_and_edge(state);
+        let reach = |sum: f64| scale * (self.settings.slack + edge.sum - sum).max(0.0);
+        Some((state.mean, state.mean - reach(state.down), state.mean + reach(state.up)))
+    }
+}
+
+/// What the logarithm of the edge's probability, for one side, is below zero.
+fn evidence_of(sigma: f64) -> f64 {
+    -(normal_two_sided(sigma) / 2.0).ln()
 }
 
 /// What the newest of `count` samples weighs.

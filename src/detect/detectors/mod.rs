@@ -1,10 +1,8 @@
 //! The detectors: each judges a sample of a series by its own memory of that series, kept in columns.
 //!
-//! All have the same verbs: `grow` adds a row without history, `forget` empties one, `judge` says what the detector
-//! holds of a sample (nothing while it warms up), `learn` takes a sample into its memory, and `rebase` makes the memory
-//! exactly the samples given. A row is an index that the caller owns; what belongs into the memory is the caller's
-//! decision too. Every sample is judged once, in order of time, before it is learned; a sample that is no finite number
-//! is neither judged nor learned.
+//! All have the same verbs, those of [`Single`]. A row is an index that the caller owns; what belongs into the memory is the
+//! caller's decision too. Every sample is judged once, in order of time, before it is learned; a sample that is no finite
+//! number is neither judged nor learned.
 
 mod edge;
 mod ewma;
@@ -15,6 +13,7 @@ mod memory;
 mod range;
 mod robust_z;
 mod rolling_z;
+mod single;
 pub mod student;
 mod tail;
 
@@ -28,4 +27,5 @@ pub use self::memory::{Floors, Memory, VALUE_MAX};
 pub use self::range::{Range, RangeSettings};
 pub use self::robust_z::{RobustZ, RobustZSettings};
 pub use self::rolling_z::{RollingZ, RollingZSettings};
+pub use self::single::Single;
 pub(in crate::detect) use self::tail::Tail;

@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use super::memory::{Floors, usable};
+use super::single::{Rows, Single};
 use super::student::normal_two_sided;
 use crate::detect::{Opinion, SCORE_MAX, Side};
 
@@ -98,7 +99,7 @@ pub struct Range {
     min_points: u32,
     at_edge: f64,
     fits: [Fit; BLOCKS + 1],
-    rows: Vec<State>,
+    rows: Rows<State>,
 }
 
 impl Range {
@@ -116,76 +117,8 @@ impl Range {
             min_points: least.max(steps(settings.min_span)),
             at_edge: normal_two_sided(settings.sigma),
             fits,
-            rows: Vec::new(),
+            rows: Rows::default(),
         }
-    }
-
-    /// Adds a row without history.
-    pub fn grow(&mut self) {
-        self.rows.push(State::default());
-    }
-
-    /// Empties a row.
-    pub fn forget(&mut self, row: usize) {
-        self.rows[row] = State::default();
-    }
-
-    /// Judges a sample; `None` before `min_points` and `min_span` were learned.
-    ///
-    /// The expected value is the middle of the range. The tail is 1, its bound, where the score is below 0.8.
-    pub fn judge(&self, row: usize, _at_ms: i64, value: f64) -> Option<Opinion> {
-        let value = usable(value)?;
-        let state = &self.rows[row];
-        if state.count < self.min_points {
-            return None;
-        }
-        let (lower, upper) = (-state.bottom.edge, state.top.edge);
-        let expected = state.middle;
-        let (side, score) = if value >= expected {
-            (Side::Up, (value - expected) / (upper - expected))
-        } else {
-            (Side::Down, (expected - value) / (expected - lower))
-        };
-        let tail = match side {
-            _ if score < TAIL_FROM => 1.0,
-            Side::Up => self.tail(state, &state.top, value),
-            Side::Down => self.tail(state, &state.bottom, -value),
-        };
-        Some(Opinion { expected, lower, upper, score: score.min(SCORE_MAX), side, tail })
-    }
-
-    /// Learns a sample.
-    pub fn learn(&mut self, row: usize, _at_ms: i64, value: f64) {
-        let Some(value) = usable(value) else { return };
-        let state = &mut self.rows[row];
-        state.count = state.count.saturating_add(1);
-        if state.begun == 0 || state.filled >= state.block_points {
-            state.begin_block(self.block_points);
-            let last = state.begun as usize - 1;
-            (state.top.blocks[last], state.bottom.blocks[last]) = (value, -value);
-            state.see_step(value);
-            self.measure(row);
-            return;
-        }
-        let last = state.begun as usize - 1;
-        state.filled += 1;
-        let is_finer = state.see_step(value);
-        let (is_high, is_low) = (value > state.top.blocks[last], -value > state.bottom.blocks[last]);
-        if is_high {
-            state.top.blocks[last] = value;
-        }
-        if is_low {
-            state.bottom.blocks[last] = -value;
-        }
-        if is_high || is_low || is_finer {
-            self.measure(row);
-        }
-    }
-
-    /// Makes the memory exactly these values, oldest first, as far as it reaches.
-    pub fn rebase(&mut self, row: usize, values: &[f64]) {
-        self.forget(row);
-        values.iter().for_each(|value| self.learn(row, 0, *value));
     }
 
     /// Fits the tails and sets the edges of a row.
@@ -229,6 +162,86 @@ impl Range {
         let spread = side.spread.max((side.edge - side.threshold) / (1.0 + self.settings.sigma));
         let one_side = fit.above / state.samples() * (1.0 + beyond / spread).powf(1.0 - fit.taken as f64);
         (2.0 * one_side).clamp(0.0, 1.0)
+    }
+}
+
+impl Single for Range {
+    fn grow(&mut self) {
+        self.rows.grow();
+    }
+
+    fn forget(&mut self, row: usize) {
+        self.rows.forget(row);
+    }
+
+    /// The expected value is the middle of the range. The tail is 1, its bound, where the score is below 0.8.
+    fn judge(&mut self, row: usize, _at_ms: i64, value: f64) -> Option<Opinion> {
+        let value = usable(value)?;
+        let state = &self.rows[row];
+        if state.count < self.min_points {
+            return None;
+        }
+        let (lower, upper) = (-state.bottom.edge, state.top.edge);
+        let expected = state.middle;
+        let (side, score) = if value >= expected {
+            (Side::Up, (value - expected) / (upper - expected))
+        } else {
+            (Side::Down, (expected - value) / (expected - lower))
+        };
+        let tail = match side {
+            _ if score < TAIL_FROM => 1.0,
+            Side::Up => self.tail(state, &state.top, value),
+            Side::Down => self.tail(state, &state.bottom, -value),
+        };
+        let scale = 0.5 * (upper - lower) / self.settings.sigma;
+        Some(Opinion { expected, lower, upper, score: score.min(SCORE_MAX), side, scale, tail })
+    }
+
+    fn learn(&mut self, row: usize, _at_ms: i64, value: f64) {
+        let Some(value) = usable(value) else { return };
+        let state = &mut self.rows[row];
+        state.count = state.count.saturating_add(1);
+        if state.begun == 0 || state.filled >= state.block_points {
+            state.begin_block(self.block_points);
+            let last = state.begun as usize - 1;
+            (state.top.blocks[last], state.bottom.blocks[last]) = (value, -value);
+            state.see_step(value);
+            self.measure(row);
+            return;
+        }
+        let last = state.begun as usize - 1;
+        state.filled += 1;
+        let is_finer = state.see_step(value);
+        let (is_high, is_low) = (value > state.top.blocks[last], -value > state.bottom.blocks[last]);
+        if is_high {
+            state.top.blocks[last] = value;
+        }
+        if is_low {
+            state.bottom.blocks[last] = -value;
+        }
+        if is_high || is_low || is_finer {
+            self.measure(row);
+        }
+    }
+
+    fn tune(&mut self, sigma: f64, floors: Floors) {
+        (self.settings.sigma, self.settings.floors) = (sigma, floors);
+        self.at_edge = normal_two_sided(sigma);
+        for row in 0..self.rows.len() {
+            if self.rows[row].begun > 0 {
+                self.measure(row);
+            }
+        }
+    }
+
+    fn held(&self, row: usize) -> usize {
+        self.rows[row].count as usize
+    }
+
+    fn band(&self, row: usize) -> Option<(f64, f64, f64)> {
+        let state = &self.rows[row];
+        let is_warm = state.count >= self.min_points;
+        is_warm.then_some((state.middle, -state.bottom.edge, state.top.edge))
     }
 }
 

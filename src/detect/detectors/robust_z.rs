@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::edge::Edges;
 use super::memory::{Floors, Memory, usable};
+use super::single::{Rows, Single};
 use crate::detect::Opinion;
 
 /// A place in the order of arrival is a byte, and a row stays near 2 kB.
@@ -73,7 +74,7 @@ pub struct RobustZ {
     floor_steps: f64,
     min_points: u32,
     edges: Edges,
-    centres: Vec<Centre>,
+    centres: Rows<Centre>,
     /// A row's window in rising order.
     sorted: Vec<f64>,
     /// For each place in the sorted window, the place of its sample in the order of arrival.
@@ -96,40 +97,9 @@ impl RobustZ {
             floor_steps: settings.floor_steps,
             min_points: settings.min_points.clamp(5, points) as u32,
             edges,
-            centres: Vec::new(),
+            centres: Rows::default(),
             sorted: Vec::new(),
             arrivals: Vec::new(),
-        }
-    }
-
-    /// Adds a row without history.
-    pub fn grow(&mut self) {
-        self.centres.push(Centre::default());
-        self.sorted.resize(self.centres.len() * self.edges.points(), 0.0);
-        self.arrivals.resize(self.centres.len() * self.edges.points(), 0);
-    }
-
-    /// Empties a row.
-    pub fn forget(&mut self, row: usize) {
-        self.centres[row] = Centre::default();
-    }
-
-    /// Judges a sample; `None` before `min_points` were learned.
-    #[inline]
-    pub fn judge(&self, row: usize, _at_ms: i64, value: f64) -> Option<Opinion> {
-        let value = usable(value)?;
-        let Centre { median, scale, count, .. } = self.centres[row];
-        if count < self.min_points {
-            return None;
-        }
-        Some(self.edges.opinion(value, median, self.floors.hold(scale, median), count as usize))
-    }
-
-    /// Learns a sample: it takes the place of the oldest one.
-    pub fn learn(&mut self, row: usize, _at_ms: i64, value: f64) {
-        if let Some(value) = usable(value) {
-            self.take(row, value);
-            self.measure(row);
         }
     }
 
@@ -178,15 +148,58 @@ impl RobustZ {
             scale_where_most_are_the_same(window, centre.median, range, self.floor_steps)
         };
     }
+}
 
-    /// Makes the memory exactly these values, oldest first; of more than a window, the last ones.
-    pub fn rebase(&mut self, row: usize, values: &[f64]) {
+impl Single for RobustZ {
+    fn grow(&mut self) {
+        self.centres.grow();
+        self.sorted.resize(self.centres.len() * self.edges.points(), 0.0);
+        self.arrivals.resize(self.centres.len() * self.edges.points(), 0);
+    }
+
+    fn forget(&mut self, row: usize) {
+        self.centres.forget(row);
+    }
+
+    #[inline]
+    fn judge(&mut self, row: usize, _at_ms: i64, value: f64) -> Option<Opinion> {
+        let value = usable(value)?;
+        let Centre { median, scale, count, .. } = self.centres[row];
+        if count < self.min_points {
+            return None;
+        }
+        Some(self.edges.opinion(value, median, self.floors.hold(scale, median), count as usize))
+    }
+
+    fn learn(&mut self, row: usize, _at_ms: i64, value: f64) {
+        if let Some(value) = usable(value) {
+            self.take(row, value);
+            self.measure(row);
+        }
+    }
+
+    fn rebase(&mut self, row: usize, values: &[f64]) {
         self.forget(row);
         let last = values.len().saturating_sub(self.edges.points());
-        values[last..].iter().filter_map(|value| usable(*value)).for_each(|value| self.take(row, value));
+        values.iter().skip(last).filter_map(|value| usable(*value)).for_each(|value| self.take(row, value));
         if self.centres[row].count > 0 {
             self.measure(row);
         }
+    }
+
+    fn tune(&mut self, sigma: f64, floors: Floors) {
+        self.floors = floors;
+        self.edges.move_to(sigma);
+    }
+
+    fn held(&self, row: usize) -> usize {
+        self.centres[row].count as usize
+    }
+
+    fn band(&self, row: usize) -> Option<(f64, f64, f64)> {
+        let Centre { median, scale, count, .. } = self.centres[row];
+        let is_warm = count >= self.min_points;
+        is_warm.then(|| self.edges.band(median, self.floors.hold(scale, median), count as usize))
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::edge::Edges;
 use super::memory::{Floors, Memory, usable};
+use super::single::{Rows, Single};
 use crate::detect::Opinion;
 
 /// A row holds at most so many samples of 8 bytes.
@@ -59,7 +60,7 @@ pub struct RollingZ {
     floors: Floors,
     min_points: u32,
     edges: Edges,
-    sums: Vec<Sums>,
+    sums: Rows<Sums>,
     /// For each place in the rings, the sample of every row. Series that are polled together stand at the same place, so
     /// that a poll reads and writes memory from front to back.
     values: Vec<Vec<f64>>,
@@ -79,37 +80,53 @@ impl RollingZ {
             floors: settings.floors,
             min_points,
             edges,
-            sums: Vec::new(),
+            sums: Rows::default(),
             values: vec![Vec::new(); points],
         }
     }
 
-    /// Adds a row without history.
-    pub fn grow(&mut self) {
-        self.sums.push(Sums::default());
+    /// The standard deviation of a row, raised to the floors.
+    fn scale(&self, sums: &Sums) -> f64 {
+        self.floors.hold((sums.squares / f64::from(sums.count - 1)).sqrt(), sums.mean)
+    }
+
+    /// Takes mean and squares of the ring in two passes.
+    #[cold]
+    #[inline(never)]
+    fn take_afresh(&mut self, row: usize) {
+        let sums = &mut self.sums[row];
+        let window = || self.values[..sums.count as usize].iter().map(|place| place[row]);
+        let n = f64::from(sums.count);
+        let rough = window().sum::<f64>() / n;
+        // A pass over what is left takes the rounding of the first one out.
+        let mean = rough + window().map(|value| value - rough).sum::<f64>() / n;
+        let squares: f64 = window().map(|value| (value - mean) * (value - mean)).sum();
+        (sums.mean, sums.squares, sums.largest, sums.laps) = (mean, squares, squares, 0);
+    }
+}
+
+impl Single for RollingZ {
+    fn grow(&mut self) {
+        self.sums.grow();
         self.values.iter_mut().for_each(|place| place.push(0.0));
     }
 
-    /// Empties a row.
-    pub fn forget(&mut self, row: usize) {
-        self.sums[row] = Sums::default();
+    fn forget(&mut self, row: usize) {
+        self.sums.forget(row);
     }
 
-    /// Judges a sample; `None` before `min_points` were learned.
     #[inline]
-    pub fn judge(&self, row: usize, _at_ms: i64, value: f64) -> Option<Opinion> {
+    fn judge(&mut self, row: usize, _at_ms: i64, value: f64) -> Option<Opinion> {
         let value = usable(value)?;
-        let Sums { mean, squares, count, .. } = self.sums[row];
-        if count < self.min_points {
+        let sums = self.sums[row];
+        if sums.count < self.min_points {
             return None;
         }
-        let scale = self.floors.hold((squares / f64::from(count - 1)).sqrt(), mean);
-        Some(self.edges.opinion(value, mean, scale, count as usize))
+        Some(self.edges.opinion(value, sums.mean, self.scale(&sums), sums.count as usize))
     }
 
-    /// Learns a sample: it takes the place of the oldest one.
     #[inline]
-    pub fn learn(&mut self, row: usize, _at_ms: i64, value: f64) {
+    fn learn(&mut self, row: usize, _at_ms: i64, value: f64) {
         let Some(value) = usable(value) else { return };
         let points = self.values.len();
         let sums = &mut self.sums[row];
@@ -135,25 +152,19 @@ impl RollingZ {
         }
     }
 
-    /// Takes mean and squares of the ring in two passes.
-    #[cold]
-    #[inline(never)]
-    fn take_afresh(&mut self, row: usize) {
-        let sums = &mut self.sums[row];
-        let window = || self.values[..sums.count as usize].iter().map(|place| place[row]);
-        let n = f64::from(sums.count);
-        let rough = window().sum::<f64>() / n;
-        // A pass over what is left takes the rounding of the first one out.
-        let mean = rough + window().map(|value| value - rough).sum::<f64>() / n;
-        let squares: f64 = window().map(|value| (value - mean) * (value - mean)).sum();
-        (sums.mean, sums.squares, sums.largest, sums.laps) = (mean, squares, squares, 0);
+    fn tune(&mut self, sigma: f64, floors: Floors) {
+        self.floors = floors;
+        self.edges.move_to(sigma);
     }
 
-    /// Makes the memory exactly these values, oldest first; of more than a window, the last ones.
-    pub fn rebase(&mut self, row: usize, values: &[f64]) {
-        self.forget(row);
-        let last = values.len().saturating_sub(self.edges.points());
-        values[last..].iter().for_each(|value| self.learn(row, 0, *value));
+    fn held(&self, row: usize) -> usize {
+        self.sums[row].count as usize
+    }
+
+    fn band(&self, row: usize) -> Option<(f64, f64, f64)> {
+        let sums = &self.sums[row];
+        let is_warm = sums.count >= self.min_points;
+        is_warm.then(|| self.edges.band(sums.mean, self.scale(sums), sums.count as usize))
     }
 }
 

@@ -3,9 +3,14 @@
 //! A deviation measured in a scale that was itself estimated from few samples is not normal: with ten samples, four
 //! sigma come about fifty times as often. Only Student's t keeps p-values honest there (Student 1908).
 
+use std::f64::consts::{PI, SQRT_2};
+
 /// Above this many degrees of freedom the tail is that of this many: a little larger than the real one, and still within
 /// 1 % of the normal tail at four sigma.
 pub const FREEDOM_MAX: f64 = 10_000.0;
+
+/// The tail of a normal figure farther out is no longer a number.
+const SIGMA_MAX: f64 = 37.0;
 
 const TERMS_MAX: usize = 2_000;
 /// Keeps the continued fraction off a division by zero.
@@ -29,7 +34,7 @@ pub fn two_sided(t: f64, freedom: f64) -> f64 {
     let (x, rest) = (1.0 / (1.0 + ratio), ratio / (1.0 + ratio));
     // ln(x^a (1-x)^b); the logarithm of `x` from `ratio`, since `x` is near 1 for many degrees of freedom.
     let log_power = -a * ratio.ln_1p() + b * (ratio.ln() - ratio.ln_1p());
-    let front = log_power.exp() * gamma_ratio(a) / std::f64::consts::PI.sqrt();
+    let front = log_power.exp() * gamma_ratio(a) / PI.sqrt();
     let tail = if x < (a + 1.0) / (a + b + 2.0) {
         front * beta_fraction(a, b, x) / a
     } else {
@@ -38,14 +43,55 @@ pub fn two_sided(t: f64, freedom: f64) -> f64 {
     tail.clamp(0.0, 1.0)
 }
 
-/// Returns the probability that a standard normal figure is at least `sigma` away from zero, on either side.
+/// Returns the probability that a standard normal figure is at least `sigma` away from zero, on either side: 0 to 1.
 ///
-/// Laplace's continued fraction of the tail (Abramowitz and Stegun 1964, 26.2.14). `sigma` is held between 1 and 37:
-/// below, the fraction converges slowly, and beyond, the tail is no longer a number.
+/// By the series of the error function in the middle and the continued fraction of its complement outside (Abramowitz
+/// and Stegun 1964, 7.1.6 and 7.1.14). Beyond 37 it is no longer a number and 0.
 pub fn normal_two_sided(sigma: f64) -> f64 {
-    let sigma = sigma.clamp(1.0, 37.0);
-    let fraction = (1..=400).rev().fold(sigma, |below, nth| sigma + f64::from(nth) / below);
-    (2.0 / std::f64::consts::PI).sqrt() * (-sigma * sigma / 2.0).exp() / fraction
+    const MIDDLE: f64 = 2.0;
+    let x = sigma.abs() / SQRT_2;
+    if x < MIDDLE {
+        let (mut term, mut sum, mut nth) = (x, x, 0.0);
+        while term > 1e-17 * sum {
+            nth += 1.0;
+            term *= 2.0 * x * x / (2.0 * nth + 1.0);
+            sum += term;
+        }
+        return (1.0 - 2.0 / PI.sqrt() * (-x * x).exp() * sum).clamp(0.0, 1.0);
+    }
+    let fraction = (1..=60).rev().fold(x, |below, nth| x + f64::from(nth) / 2.0 / below);
+    ((-x * x).exp() / (PI.sqrt() * fraction)).clamp(0.0, 1.0)
+}
+
+/// Returns the deviation that normal noise exceeds, on either side, with a probability: 1 to 37.
+pub fn normal_quantile(probability: f64) -> f64 {
+    let (mut low, mut high) = (1.0, SIGMA_MAX);
+    for _ in 0..60 {
+        let middle = (low + high) / 2.0;
+        if normal_two_sided(middle) > probability { low = middle } else { high = middle }
+    }
+    high
+}
+
+/// Returns the standard normal deviation that is as far out as `t` with `freedom` degrees of freedom (Wallace 1959, "Bounds
+/// on normal approximations to Student's and the chi-square distributions"; off by less than 1 % from 8 degrees on). It
+/// takes nanoseconds: for samples.
+pub fn normal_of_student(t: f64, freedom: f64) -> f64 {
+    let ratio = t.abs() / freedom.sqrt();
+    // Beyond this the square of the ratio has no room, and the logarithm is that of the ratio alone.
+    let log = if ratio < 1e100 { (ratio * ratio).ln_1p() } else { 2.0 * ratio.ln() };
+    wallace(freedom) * (freedom * log).sqrt()
+}
+
+/// Returns the `t` with `freedom` degrees of freedom that is as far out as a standard normal deviation: the inverse of
+/// [`normal_of_student`].
+pub fn student_of_normal(z: f64, freedom: f64) -> f64 {
+    let weight = wallace(freedom);
+    (freedom * (z * z / (weight * weight * freedom)).exp_m1()).sqrt()
+}
+
+fn wallace(freedom: f64) -> f64 {
+    (8.0 * freedom + 1.0) / (8.0 * freedom + 3.0)
 }
 
 /// Returns the `t` that is exceeded, on either side, as often as a normal figure exceeds `sigma`; never below `sigma`.
@@ -54,12 +100,13 @@ pub fn normal_two_sided(sigma: f64) -> f64 {
 /// microsecond or two: for tables, not for samples. `sigma` is held between 1 and 37.
 pub fn edge_of(sigma: f64, freedom: f64) -> f64 {
     let freedom = freedom.clamp(1.0, FREEDOM_MAX);
+    let sigma = sigma.clamp(1.0, SIGMA_MAX);
     let wanted = normal_two_sided(sigma).ln();
-    let mut log_t = sigma.clamp(1.0, 37.0).ln();
+    let mut log_t = sigma.ln();
     for _ in 0..200 {
         let t = log_t.exp();
         let tail = two_sided(t, freedom);
-        let density = gamma_ratio(freedom / 2.0) / (std::f64::consts::PI * freedom).sqrt()
+        let density = gamma_ratio(freedom / 2.0) / (PI * freedom).sqrt()
             * (-(freedom + 1.0) / 2.0 * (t * t / freedom).ln_1p()).exp();
         // A step is held short, so that it does not end where the tail is no longer a number.
         let change = ((tail.ln() - wanted) * tail / (2.0 * density * t)).clamp(-1.0, 1.0);
@@ -190,7 +237,9 @@ mod tests {
     #[test]
     fn the_normal_tail_agrees_with_tabulated_values() {
         let table = [
+            (0.0, 1.0),
             (1.0, 0.317310507862914),
+            (1.95996398454005, 0.05),
             (1.5, 0.133614402537716),
             (3.0, 0.00269979606326019),
             (4.0, 6.33424836662398e-5),
@@ -201,6 +250,38 @@ mod tests {
             let found = normal_two_sided(sigma);
             assert!((found / expected - 1.0).abs() < 1e-9, "{sigma}: {found} for {expected}");
         }
+    }
+
+    #[test]
+    fn beyond_what_is_a_number_the_normal_tail_is_nothing() {
+        assert_eq!(normal_two_sided(1e9).to_bits(), 0.0_f64.to_bits());
+    }
+
+    #[test]
+    fn a_quantile_has_its_probability() {
+        for probability in [1e-3, 1e-6, 1e-15] {
+            let found = normal_two_sided(normal_quantile(probability));
+            assert!((found / probability - 1.0).abs() < 1e-9, "{probability}: {found}");
+        }
+    }
+
+    #[test]
+    fn the_quick_tail_of_t_is_that_of_the_tables() {
+        for (t, freedom, expected, off) in
+            [(2.306_004, 8.0, 0.05, 0.02), (3.355_387, 8.0, 0.01, 0.02), (2.042_272, 30.0, 0.05, 0.002)]
+        {
+            let found = normal_two_sided(normal_of_student(t, freedom));
+            assert!((found / expected - 1.0).abs() < off, "{t} {freedom}: {found} for {expected}");
+        }
+    }
+
+    #[test]
+    fn the_quick_tail_of_t_has_an_inverse() {
+        for z in [0.0, 0.5, 3.0, 6.0] {
+            let there = student_of_normal(z, 15.0);
+            assert!((normal_of_student(there, 15.0) - z).abs() < 1e-9, "{z}");
+        }
+        assert!(normal_of_student(1e300, 8.0).is_finite());
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! What is expected of a sample, and how far from that it is.
 
+use super::super::detectors::student::{normal_of_student, normal_two_sided, student_of_normal};
 use super::super::finding::Side;
 use super::super::opinion::{Opinion, SCORE_MAX};
 use super::ladder::Rung;
-use super::tail::{normal_of_student, normal_tail, student_of_normal};
 
 /// What the season adds to the level at one time.
 ///
@@ -89,7 +89,8 @@ impl Expectation {
             upper: self.high + half,
             score: (beyond.abs() / half).min(SCORE_MAX),
             side: if value >= self.value { Side::Up } else { Side::Down },
-            tail: normal_tail(normal_of_student(beyond / self.scale, self.freedom)),
+            scale: self.scale,
+            tail: normal_two_sided(normal_of_student(beyond / self.scale, self.freedom)),
         }
     }
 }
@@ -123,7 +124,7 @@ mod tests {
         let upper = expected.judge(0.0, 3.0).upper;
         let edge = expected.judge(upper, 3.0);
         assert!(
-            (edge.score - 1.0).abs() < 1e-9 && (edge.tail / normal_tail(3.0) - 1.0).abs() < 1e-6,
+            (edge.score - 1.0).abs() < 1e-9 && (edge.tail / normal_two_sided(3.0) - 1.0).abs() < 1e-6,
             "{edge:?}"
         );
         assert_eq!(expected.judge(7.0, 3.0).score.to_bits(), 0.0_f64.to_bits());

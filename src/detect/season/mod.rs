@@ -11,7 +11,6 @@ mod row;
 mod seasons;
 mod settings;
 mod slot;
-mod tail;
 #[cfg(test)]
 mod trials;
 

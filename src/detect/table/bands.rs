@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 impl Table {
     /// The series of a row and whether it is anomalous; `None` where it is lost or warms up.
     pub(in crate::detect) fn bearing(&self, row: usize) -> Option<(&Arc<SeriesKey>, bool)> {
-        let is_judged = !self.lost[row] && self.panel.is_warm(row);
+        let is_judged = !self.lost[row] && self.panel.is_warm(row, &self.plan.settings);
         is_judged.then(|| (&self.keys[row], self.runs[row].anomaly.is_some()))
     }
 

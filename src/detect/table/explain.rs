@@ -10,9 +10,9 @@ use crate::detect::finding::{Anomaly, Finding, Restart, Side, What};
 use crate::detect::gate::{Check, Ending, Gate, Outcome, Trace};
 use crate::detect::guard::Volume;
 use crate::detect::panel::Judged;
-use crate::detect::recurrence::Size;
+use crate::detect::recurrence::{Matter, Size};
 use crate::detect::run::{Evidence, evidence};
-use crate::detect::settings::{CUT_MAX, Detector, Settings};
+use crate::detect::settings::{CUT_MAX, Settings};
 use crate::series::SeriesKey;
 use crate::time::Timestamp;
 
@@ -63,7 +63,7 @@ impl Table {
             sights: Sights::same(verdict),
             invalid: (self.forced(row, sample.value), self.invalid_run(row)),
             is_low: false,
-            alike: self.alike(row, sample, &verdict, judged.is_seasonal),
+            alike: self.alike(row, sample, &verdict, judged.of),
             evidence: evidence(&self.marks(row), anomaly.side, settings, self.plan.step),
         };
         let mut checks = vec![self.quality_passed(row)];
@@ -107,7 +107,7 @@ impl Table {
 
     fn gates_of_a_calm_series(&self, row: usize, sample: Sample, before: &Self) -> Vec<Check> {
         let settings = self.settings(row);
-        let (sights, is_seasonal) = before.sights(row, sample);
+        let (sights, of) = before.sights(row, sample);
         let forced = self.forced(row, sample.value);
         let mut verdict = if sights.shared.is_outside() { sights.shared } else { sights.relative };
         let mut marks = self.marks(row);
@@ -126,7 +126,7 @@ impl Table {
             sights,
             invalid: (forced, self.invalid_run(row)),
             is_low,
-            alike: before.alike(row, sample, &verdict, is_seasonal),
+            alike: before.alike(row, sample, &verdict, of),
             evidence: evidence(marks, verdict.side, settings, self.plan.step),
         };
         let mut checks = self.gates_of_opening(settings, &facts);
@@ -175,7 +175,7 @@ impl Table {
         checks.push(enough.count("strong_points", settings.strong_points));
         let sure = Check::of(Gate::Confidence, facts.evidence.is_sure(settings));
         checks.push(sure.number("confidence", confidence).number("min_confidence", settings.min_confidence));
-        let rare = match (settings.detector == Detector::Tail, forced) {
+        let rare = match (!settings.is_classic(), forced) {
             (true, false) => Check::of(Gate::FalseDiscovery, facts.sights.shared.is_outside()),
             (true, true) => Check::new(Gate::FalseDiscovery, Outcome::Overruled),
             (false, _) => Check::new(Gate::FalseDiscovery, Outcome::Off),
@@ -204,15 +204,16 @@ impl Table {
         let half = (alone.upper - alone.lower) / 2.0;
         let deviation = alone.score * half;
         let score = gate(Gate::Score, &alone)
-            .text("detector", settings.detector.as_str())
+            .text("detector", &settings.detector.to_string())
             .number("value", facts.sample.value)
             .number("expected", alone.expected)
             .number("lower", alone.lower)
             .number("upper", alone.upper)
             .number("score", alone.score);
-        let score = match settings.detector {
-            Detector::Tail => score.number("probability", CUT_MAX.max(self.cut)),
-            Detector::Classic => score.number("sigma", settings.sigma),
+        let score = if settings.is_classic() {
+            score.number("sigma", settings.sigma)
+        } else {
+            score.number("probability", CUT_MAX.max(self.cut))
         };
         let side = forced.unwrap_or(if shared.is_outside() { shared.side } else { alone.side });
         let counts = settings.sides.counts(side);
@@ -227,8 +228,8 @@ impl Table {
         [score, direction, absolute, off(relative, share)]
     }
 
-    /// How the detector sees a sample, and whether a season foretells otherwise: on copies, since looking teaches.
-    fn sights(&self, row: usize, sample: Sample) -> (Sights, bool) {
+    /// How the detectors see a sample, and what that is about: on copies, since looking teaches.
+    fn sights(&self, row: usize, sample: Sample) -> (Sights, Matter) {
         let at = Timestamp::from_millis(sample.at_ms);
         let settings = self.settings(row);
         let see = |absolute: f64, relative: f64, cut: f64| {
@@ -249,10 +250,10 @@ impl Table {
             score: 0.0,
             side: Side::Up,
         };
-        let is_seasonal = shared.as_ref().is_some_and(|judged| judged.is_seasonal);
+        let of = shared.as_ref().map_or(Matter::Level, |judged| judged.of);
         let shared = shared.map_or(nothing, |judged| judged.verdict);
         let [alone, absolute, relative] = seen.map(|judged| judged.map_or(shared, |judged| judged.verdict));
-        (Sights { alone, absolute, relative, shared }, is_seasonal)
+        (Sights { alone, absolute, relative, shared }, of)
     }
 
     fn alike(
@@ -260,10 +261,10 @@ impl Table {
         row: usize,
         sample: Sample,
         verdict: &Verdict,
-        is_seasonal: bool,
+        of: Matter,
     ) -> (usize, Option<Timestamp>, bool) {
         let at = Timestamp::from_millis(sample.at_ms);
-        let size = Size { deviation: verdict.z.abs(), is_seasonal };
+        let size = Size { deviation: verdict.z.abs(), of };
         let (count, first_ms) = self.episodes[row].alike(at, size, self.plan.step);
         let counts = self.settings(row).sides.counts(verdict.side) && verdict.is_outside();
         let is_usual = self.settings(row).learns_recurrence()
@@ -303,7 +304,7 @@ impl Table {
         if self.gaps.distort(at, self.plan.window) {
             return check.text("because", "gap_of_the_backend");
         }
-        let (held, needed) = self.panel.held(row);
+        let (held, needed) = self.panel.held(row, self.settings(row));
         check.text("because", "warming_up").count("samples", held).count("needed", needed)
     }
 

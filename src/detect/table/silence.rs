@@ -24,7 +24,7 @@ impl Table {
         }
         // What is usual is asked of the few that are silent.
         silent_ms >= millis(self.lost_after())
-            && self.panel.is_warm(row)
+            && self.panel.is_warm(row, &self.plan.settings)
             && silent_ms >= millis(self.lost_after_of(row))
     }
 
