@@ -16,6 +16,7 @@ mod detection {
     pub(crate) mod shapes;
     pub(crate) mod trial;
 
+    mod budget;
     mod document;
     mod drifts;
     mod fleet_day;

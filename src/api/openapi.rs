@@ -9,7 +9,7 @@ use utoipa::openapi::{
 };
 
 use super::needs::SCHEME;
-use super::{diagnosis, events, incidents, index, lifecycle, probes, series, signals, status};
+use super::{budgets, diagnosis, events, incidents, index, lifecycle, probes, series, signals, status};
 
 /// The version of the API, not of the release: a release that changes nothing here changes nothing in the document.
 const API_VERSION: &str = "1";
@@ -60,6 +60,7 @@ pub(super) fn document() -> OpenApi {
         signals::routes().into_openapi(),
         series::routes().into_openapi(),
         status::routes().into_openapi(),
+        budgets::routes().into_openapi(),
     ];
     for part in parts {
         document.merge(part);

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::layers::lay_over;
 use super::section::{Notes, Section};
 use super::settings::{Signal, SignalDefaults};
-use super::tree::{Node, Table, Value};
+use super::tree::{Node, Table, Value, quoted};
 use super::zone::zone;
-use crate::detect::{self, Detector, Kind, Missing, Sides, SignalPlan};
+use crate::detect::{self, Allotment, Budget, Detector, Kind, Missing, NoBudget, Scope, Sides, SignalPlan};
 use crate::series::SignalName;
 use crate::source::{ServiceLabels, SignalQuery, check_promql, longest_window};
 use crate::time::format_duration;
@@ -142,6 +142,7 @@ fn detection(section: &mut Section<'_>) -> Option<detect::Settings> {
     let false_openings_per_day = section.number("false_openings_per_day", 1e-6..=1e6);
     let exit_score = section.number("exit_score", 0.1..=1.0);
     let sigma = section.number("sigma", 1.0..=10.0);
+    let budget = budget(section);
     let baseline_points = section.count("baseline_points", 8..=240);
     let scale_floor_absolute = section.number("scale_floor_absolute", 0.0..);
     let scale_floor_relative = section.number("scale_floor_relative", 0.0..=1.0);
@@ -163,6 +164,7 @@ fn detection(section: &mut Section<'_>) -> Option<detect::Settings> {
     Some(detect::Settings {
         detector: detector?,
         false_openings_per_day: false_openings_per_day?,
+        budget: budget?,
         exit_score: exit_score?,
         sigma: sigma?,
         baseline_points: baseline_points?,
@@ -181,6 +183,30 @@ fn detection(section: &mut Section<'_>) -> Option<detect::Settings> {
         missing: missing?,
         zone: zone?,
     })
+}
+
+/// The keys that a budget stands in place of.
+const THRESHOLDS: [&str; 2] = ["false_openings_per_day", "sigma"];
+
+/// The budget that a signal has a part in, where there is one: a threshold of its own takes it out of the common one.
+fn budget(section: &mut Section<'_>) -> Option<Option<Allotment>> {
+    let text = section.text("budget")?;
+    if text.is_empty() {
+        return Some(None);
+    }
+    let read = |because: NoBudget| section.refuse("budget", format!("{} {because}", quoted(&text)));
+    let budget: Budget = text.parse().map_err(read).ok()?;
+    let is_own = section.sets("budget");
+    if let Some(threshold) = THRESHOLDS.into_iter().find(|threshold| section.sets(threshold)) {
+        if is_own {
+            let because = format!("budget stands beside {threshold}, which is calibrated from it");
+            section.refuse_pair(["budget", threshold], format!("{because}: keep one of them"));
+        }
+        return Some(None);
+    }
+    let is_signal = section.path().starts_with("signal.");
+    let scope = if is_own && is_signal { Scope::Signal } else { Scope::Common };
+    Some(Some(Allotment { budget, scope }))
 }
 
 fn missing(section: &mut Section<'_>) -> Option<Missing> {

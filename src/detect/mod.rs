@@ -4,6 +4,7 @@
 #![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm, clippy::indexing_slicing))]
 
 mod bands;
+mod budget;
 mod choice;
 mod classic;
 pub mod detectors;
@@ -24,6 +25,7 @@ mod table;
 mod zone;
 
 pub use self::bands::Band;
+pub use self::budget::{Allotment, Boundary, Budget, NoBudget, Per, Scope};
 pub use self::choice::{Choice, DETECTORS, UnknownDetector};
 pub use self::classic::{Baseline, Noise, Verdict, baseline_of, judge};
 pub use self::directive::{Directive, NotRebased, Rebased};

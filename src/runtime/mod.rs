@@ -3,6 +3,7 @@
 mod announce;
 mod asker;
 mod backend;
+mod budget;
 mod clock;
 mod crew;
 mod engine_time;
@@ -20,6 +21,7 @@ mod start;
 mod status;
 mod supervisor;
 
+pub use self::budget::{BudgetMetrics, Calibrated, Effort, Standing, Standings, calibrate, in_force};
 pub use self::clock::Clock;
 pub use self::history::{Candidate, HistoryError, Lived, Progress, Reading, Span, live_through};
 pub use self::jumping::Awake;

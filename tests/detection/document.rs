@@ -17,6 +17,7 @@ fn the_document_has_every_setting_with_its_default() {
     let Settings {
         detector,
         false_openings_per_day,
+        budget,
         exit_score,
         sigma,
         baseline_points,
@@ -47,6 +48,7 @@ fn the_document_has_every_setting_with_its_default() {
     let rows = [
         ("detector", detector.as_str().to_owned()),
         ("false_openings_per_day", false_openings_per_day.to_string()),
+        ("budget", budget.map_or_else(|| "none".to_owned(), |allotment| allotment.budget.to_string())),
         ("exit_score", exit_score.to_string()),
         ("sigma", sigma.to_string()),
         ("baseline_points", baseline_points.to_string()),
