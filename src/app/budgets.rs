@@ -138,7 +138,7 @@ impl Keeper {
         let Some(Calibrated { calibrations, .. }) = found else { return Ok(()) };
         anyhow::ensure!(
             !calibrations.is_empty(),
-            "the backend holds no samples of the signals from {} to {now}",
+            "the backend holds less than an hour of the signals from {} to {now}",
             span.since
         );
         let kept: Vec<_> =

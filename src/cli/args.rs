@@ -81,8 +81,8 @@ pub(super) enum Command {
     ///
     /// Has several agents, each with other boundaries, live through the history as backtest does, counts the incidents that
     /// each would have opened, and finds the boundary at which there are as many as the budget accepts. A running agent does
-    /// the same at its start, after a reload and once a day. What was before the middle of the history, or in its first two
-    /// weeks, only teaches. It changes nothing. Exit 1 where the history cannot be read.
+    /// the same at its start, after a reload and once a day. Each lives through the history twice, and the second time counts.
+    /// It changes nothing. Exit 1 where the history cannot be read.
     Budget(BudgetArgs),
     /// Look at the incidents of a running agent
     #[command(subcommand)]

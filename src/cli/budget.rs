@@ -25,10 +25,8 @@ struct View {
     config_hash: String,
     since: f64,
     until: f64,
-    /// The first sample where that is later than `since`.
+    /// From here on it was lived through twice, and the incidents of the second time count.
     begins: f64,
-    /// From here on the series had settled: incidents count.
-    settled: f64,
     budgets: Vec<BudgetView>,
 }
 
@@ -59,7 +57,6 @@ struct BoundaryView {
 struct LevelView {
     looseness: f64,
     incidents: usize,
-    incidents_with_settling: usize,
 }
 
 /// Prints what the budgets of a config come to.
@@ -89,7 +86,7 @@ pub(super) async fn budget(args: BudgetArgs) -> anyhow::Result<ExitCode> {
     })?;
     anyhow::ensure!(
         !found.calibrations.is_empty(),
-        "{} holds no samples of these signals from {} to {until}: try a shorter --since",
+        "{} holds less than an hour of these signals from {} to {until}: give another --since",
         config.source.url,
         span.since
     );
@@ -103,7 +100,6 @@ pub(super) async fn budget(args: BudgetArgs) -> anyhow::Result<ExitCode> {
                 since: span.since.as_seconds(),
                 until: until.as_seconds(),
                 begins: found.seen.begin.as_seconds(),
-                settled: found.seen.settled().as_seconds(),
                 budgets: found.calibrations.iter().map(BudgetView::of).collect(),
             };
             writeln!(out, "{}", serde_json::to_string_pretty(&view)?)?;
@@ -121,11 +117,10 @@ impl BudgetView {
             setting: boundary.kind(),
             value: boundary.value(),
         });
-        let levels = calibration.levels.iter().map(|level| LevelView {
-            looseness: level.looseness,
-            incidents: level.incidents,
-            incidents_with_settling: level.in_all,
-        });
+        let levels = calibration
+            .levels
+            .iter()
+            .map(|level| LevelView { looseness: level.looseness, incidents: level.incidents });
         Self {
             name: name(calibration),
             budget: calibration.budget.to_string(),
@@ -148,14 +143,7 @@ fn name(calibration: &Calibration) -> String {
 fn text(file: &str, found: &Calibrated) -> String {
     let mut out = String::new();
     let seen = &found.seen;
-    let _ = writeln!(
-        out,
-        "{}: history from {} to {}, counted from {}",
-        plain(file),
-        seen.begin,
-        seen.until,
-        seen.settled()
-    );
+    let _ = writeln!(out, "{}: history from {} to {}", plain(file), seen.begin, seen.until);
     for calibration in &found.calibrations {
         let fitted = &calibration.fitted;
         let per_window = calibration.budget.per().days();

@@ -199,8 +199,8 @@ fn budget(section: &mut Section<'_>) -> Option<Option<Allotment>> {
     let is_own = section.sets("budget");
     if let Some(threshold) = THRESHOLDS.into_iter().find(|threshold| section.sets(threshold)) {
         if is_own {
-            let because = format!("budget stands beside {threshold}, which is calibrated from it");
-            section.refuse_pair(["budget", threshold], format!("{because}: keep one of them"));
+            let because = "is given together with budget, from which it is calibrated: keep one of them";
+            section.refuse(threshold, because);
         }
         return Some(None);
     }

@@ -23,7 +23,9 @@ mod supervisor;
 
 pub use self::budget::{BudgetMetrics, Calibrated, Effort, Standing, Standings, calibrate, in_force};
 pub use self::clock::Clock;
-pub use self::history::{Candidate, HistoryError, Lived, Progress, Reading, Span, live_through};
+pub use self::history::{
+    Candidate, HistoryError, Lived, Progress, Reading, Span, live_through, live_through_twice,
+};
 pub use self::jumping::Awake;
 pub use self::metrics::{ConfigMetrics, metrics_reference};
 pub use self::reconfigure::{Change, ModelChange, Reconfigurer};

@@ -7,10 +7,8 @@ use super::poisson::rate_interval;
 pub struct Level {
     /// The boundary, as a multiple of a first guess: the larger, the looser.
     pub looseness: f64,
-    /// Incidents that opened once the series had settled.
+    /// Incidents that opened.
     pub incidents: usize,
-    /// Incidents that opened at all, while the series still learnt too: they tell the curve's slope.
-    pub in_all: usize,
 }
 
 /// Where a budget meets the curve.
@@ -36,7 +34,7 @@ pub enum Limit {
 }
 
 /// A level with so many incidents is the foot of the curve: fewer say little, more are far from where it leads.
-const FOOT: f64 = 24.0;
+const FOOT: f64 = 12.0;
 /// So many incidents at a boundary are enough to speak of what was seen, and not of what follows from it.
 const SEEN: f64 = 5.0;
 /// Without any other knowledge, half the openings are left at half the probability; that counts as so many incidents.
@@ -118,7 +116,7 @@ fn rising(counts: Vec<f64>) -> Vec<f64> {
 
 /// The exponent by which incidents fall with looseness below the last level, and how many incidents it rests on.
 fn slope(levels: &[Level]) -> (f64, f64) {
-    let counts = rising(levels.iter().map(|level| level.in_all as f64).collect());
+    let counts = rising(levels.iter().map(|level| level.incidents as f64).collect());
     let Some(last) = levels.last() else { return (PRIOR_SLOPE, PRIOR_INCIDENTS) };
     let total = counts.last().copied().unwrap_or(0.0);
     // Incidents between two levels, with the depths of both below the last one.
@@ -164,7 +162,7 @@ mod tests {
         let level = |nth: i32| {
             let looseness = 2.0_f64.powi(nth);
             let incidents = of(looseness).round() as usize;
-            Level { looseness, incidents, in_all: incidents }
+            Level { looseness, incidents }
         };
         (-4..=6).map(level).collect()
     }
@@ -222,7 +220,6 @@ mod tests {
             let level = |(nth, count): (usize, &usize)| Level {
                 looseness: 3.0_f64.powi(nth as i32 - 2),
                 incidents: *count,
-                in_all: count * 2,
             };
             let levels: Vec<Level> = counts.iter().enumerate().map(level).collect();
             let looseness = |per_day: f64| fit(&levels, days, per_day).unwrap().looseness;
@@ -235,7 +232,7 @@ mod tests {
             per_day in 0.001_f64..1000.0,
         ) {
             let level = |(nth, count): (usize, &usize)| Level {
-                looseness: 3.0_f64.powi(nth as i32), incidents: *count, in_all: *count,
+                looseness: 3.0_f64.powi(nth as i32), incidents: *count
             };
             let levels: Vec<Level> = counts.iter().enumerate().map(level).collect();
             let fitted = fit(&levels, 14.0, per_day).unwrap();

@@ -12,22 +12,21 @@ use crate::time::Timestamp;
 
 /// The boundaries of the first round, as multiples of the guess. Incidents are rarer than samples outside, since n of m, hold
 /// and grouping make few of many; so most of them are looser.
-const LADDER: [f64; 8] = [1.0 / 16.0, 0.25, 1.0, 3.0, 9.0, 27.0, 81.0, 243.0];
+const LADDER: [f64; 8] = [0.125, 0.5, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
 /// Where the budget lies beyond them, the next round begins so much further.
-const FURTHER: f64 = 243.0 * 3.0;
+const FURTHER: f64 = 64.0 / 0.125;
 /// No more rounds.
 const ROUNDS_MAX: usize = 3;
 /// A boundary that opened as many shows enough of what is around it.
-const ENOUGH: usize = 24;
-/// Series settle: seasons take cycles, and what recurs is known after two weeks. Until then more opens than later.
-const SETTLING: Duration = Duration::from_secs(14 * 86_400);
-
-/// The part of the past that was lived through.
+const ENOUGH: f64 = 12.0;
+/// The past as it was lived through: twice, and of the second time the incidents count. The agent has then learnt as much of the
+/// series as one has that was there all along: seasons take cycles, what recurs is known after two weeks, and until then more
+/// opens than later.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
-    /// Its begin, or the first sample where there was none before.
+    /// From here on it was lived through for a second time.
     pub begin: Timestamp,
-    /// Its end.
+    /// Its end, at which the second time begins.
     pub until: Timestamp,
     /// Times in which something was really wrong: what opened then is no noise.
     pub known: Vec<(Timestamp, Timestamp)>,
@@ -44,7 +43,7 @@ pub struct Calibration {
     pub boundaries: Vec<(SignalName, Boundary)>,
     /// What is expected there.
     pub fitted: Fitted,
-    /// On how many days it rests: those after the series had settled.
+    /// On how many days it rests.
     pub days: f64,
     /// What each boundary opened that was tried, the strictest first.
     pub levels: Vec<Level>,
@@ -62,28 +61,27 @@ pub struct Search {
 }
 
 impl Seen {
-    /// From here on the series have settled: two weeks after the begin, or half of what there is.
-    pub fn settled(&self) -> Timestamp {
-        self.begin.plus(SETTLING.min(self.until.since(self.begin) / 2))
+    /// How much later something comes for the second time.
+    fn later(&self) -> Duration {
+        self.until.since(self.begin)
     }
 
     fn is_known(&self, found: &Found) -> bool {
-        self.known.iter().any(|(from, to)| found.onset <= *to && found.until >= *from)
+        let later = self.later();
+        self.known.iter().any(|(from, to)| found.onset <= to.plus(later) && found.until >= from.plus(later))
     }
 
     /// The days that count, without those in which something was wrong.
     fn days(&self) -> f64 {
-        let settled = self.settled();
-        let mut known: Vec<_> =
-            self.known.iter().map(|(from, to)| ((*from).max(settled), (*to).min(self.until))).collect();
-        known.retain(|(from, to)| from < to);
+        let of_span = |(from, to): &(Timestamp, Timestamp)| ((*from).max(self.begin), (*to).min(self.until));
+        let mut known: Vec<_> = self.known.iter().map(of_span).filter(|(from, to)| from < to).collect();
         known.sort();
-        let (mut left_out, mut through) = (Duration::ZERO, settled);
+        let (mut left_out, mut through) = (Duration::ZERO, self.begin);
         for (from, to) in known {
             left_out += to.since(from.max(through).min(to));
             through = through.max(to);
         }
-        self.until.since(settled).saturating_sub(left_out).as_secs_f64() / 86_400.0
+        self.later().saturating_sub(left_out).as_secs_f64() / 86_400.0
     }
 }
 
@@ -108,7 +106,7 @@ impl Search {
 
     /// Takes what the engines of a round found, in their order, and says whether another round is wanted.
     pub fn take(&mut self, outcomes: &[Outcome], seen: &Seen) -> bool {
-        let (settled, plans) = (seen.settled(), &self.settings.signals);
+        let plans = &self.settings.signals;
         self.days = seen.days();
         for ((scoped, levels), moved) in self.scopes.iter_mut().zip(&self.moved) {
             for (looseness, outcome) in LADDER.iter().zip(outcomes) {
@@ -121,15 +119,11 @@ impl Search {
                     let tally = outcome.tallies.iter().find(|(name, _)| name == signal)?.1;
                     Some((plan, tally.samples_a_day as f64))
                 });
-                let counted = outcome.found.iter().filter(|found| {
-                    found.opened_at >= seen.begin && scoped.counts(found) && !seen.is_known(found)
-                });
-                let (mut incidents, mut in_all) = (0, 0);
-                for found in counted {
-                    in_all += 1;
-                    incidents += usize::from(found.opened_at >= settled);
-                }
-                let level = Level { looseness: (looseness * moved).min(loosest), incidents, in_all };
+                let counts = |found: &&Found| {
+                    found.opened_at >= seen.until && scoped.counts(found) && !seen.is_known(found)
+                };
+                let incidents = outcome.found.iter().filter(counts).count();
+                let level = Level { looseness: (looseness * moved).min(loosest), incidents };
                 let is_new = |known: &Level| (known.looseness / level.looseness - 1.0).abs() > 1e-6;
                 if level.looseness > 0.0 && levels.iter().all(is_new) {
                     levels.push(level);
@@ -151,7 +145,7 @@ impl Search {
                 last.looseness < *moved * LADDER.last().copied().unwrap_or(1.0) * (1.0 - 1e-6);
             if (first.incidents as f64) > wanted.max(1.0) {
                 (*moved, is_any) = (*moved / FURTHER, true);
-            } else if last.incidents < ENOUGH && last.in_all < ENOUGH && !is_at_its_end {
+            } else if (last.incidents as f64) < wanted.max(ENOUGH) && !is_at_its_end {
                 (*moved, is_any) = (*moved * FURTHER, true);
             }
         }
@@ -172,5 +166,88 @@ impl Search {
             })
         };
         self.scopes.iter().filter_map(calibration).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::{Allotment, Kind, Scope, Settings, SignalPlan};
+    use crate::{correlate, incident};
+
+    const fn day(day: i64) -> Timestamp {
+        Timestamp::from_millis(day * 86_400_000)
+    }
+
+    fn plan(settings: Settings) -> SignalPlan {
+        let (step, window) = (Duration::from_secs(60), Duration::ZERO);
+        SignalPlan { settings, kind: Kind::Other, step, window, series_limit: 10 }
+    }
+
+    /// Signals `a` and `b` under a common budget, `c` with its own, `d` with none.
+    fn settings() -> engine::Settings {
+        let with = |budget: &str, scope| {
+            let budget = Some(Allotment { budget: budget.parse().unwrap(), scope });
+            Settings { budget, ..Settings::default() }
+        };
+        let signals = [
+            ("c", Settings { budget: with("1/day", Scope::Signal).budget, ..Settings::classic() }),
+            ("a", with("2/day", Scope::Common)),
+            ("b", with("2/day", Scope::Common)),
+            ("d", Settings::default()),
+        ];
+        engine::Settings {
+            signals: signals.map(|(name, settings)| (SignalName::new(name), plan(settings))).into(),
+            correlate: correlate::Settings::default(),
+            incident: incident::Settings::default(),
+            source_lost_after: Duration::from_secs(60),
+            questions_per_incident: 0,
+        }
+    }
+
+    #[test]
+    fn each_budget_begins_at_its_own_guess_and_the_rest_stays_as_it_is() {
+        let search = Search::new(&settings()).unwrap();
+        let names: Vec<_> = search.scopes.iter().map(|(scoped, _)| scoped.name().to_owned()).collect();
+        assert_eq!(names, ["*", "c"]);
+        let round = search.round();
+        assert_eq!(round.len(), LADDER.len());
+        for (looseness, tried) in LADDER.iter().zip(&round) {
+            let boundary = |nth: usize| tried.signals[nth].1.settings.boundary();
+            // Two a day over two of four signals.
+            assert_eq!(boundary(1), Boundary::Openings(4.0 * looseness));
+            assert_eq!(boundary(2), boundary(1));
+            assert_eq!(boundary(3), Boundary::Openings(0.1));
+        }
+        let sigma = |nth: usize| round[nth].signals[0].1.settings.sigma;
+        assert!(sigma(0) > sigma(1) && sigma(1) > sigma(7), "{} {} {}", sigma(0), sigma(1), sigma(7));
+        let none = engine::Settings { signals: settings().signals.split_off(3), ..settings() };
+        assert!(Search::new(&none).is_none());
+    }
+
+    #[test]
+    fn where_nothing_opens_the_ladder_is_moved_and_then_the_loosest_boundary_taken() {
+        let mut search = Search::new(&settings()).unwrap();
+        let seen = Seen { begin: day(0), until: day(7), known: Vec::new() };
+        let tally = crate::detect::Tally { samples_a_day: 1440, ..crate::detect::Tally::default() };
+        let tallies: Vec<_> = settings().signals.into_iter().map(|(signal, _)| (signal, tally)).collect();
+        let nothing = vec![Outcome { found: Vec::new(), beyond: 0, tallies }; LADDER.len()];
+        let mut rounds = 1;
+        while search.take(&nothing, &seen) {
+            rounds += 1;
+        }
+        assert!(rounds <= ROUNDS_MAX, "{rounds}");
+        let found = search.calibrations();
+        assert!(found.iter().all(|calibration| calibration.fitted.limit.is_some()), "{found:?}");
+        // One in a hundred of 1,440 samples a day.
+        let (_, boundary) = &found[0].boundaries[0];
+        assert!((boundary.value() - 14.4).abs() < 1e-6, "{boundary:?}");
+    }
+
+    #[test]
+    fn days_in_which_something_was_wrong_count_once_and_only_within() {
+        let known = vec![(day(-5), day(1)), (day(3), day(5)), (day(4), day(6)), (day(13), day(40))];
+        let seen = Seen { begin: day(0), until: day(14), known };
+        assert!((seen.days() - 9.0).abs() < 1e-9, "{}", seen.days());
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::backtest::{Calibration, Search, Seen};
 use crate::runtime::clock::Clock;
-use crate::runtime::history::{Candidate, HistoryError, Progress, Reading, Span, live_through};
+use crate::runtime::history::{Candidate, HistoryError, Progress, Reading, Span, live_through_twice};
 use crate::source;
 use crate::time::Timestamp;
 
@@ -19,7 +19,7 @@ pub struct Effort {
 /// What came of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Calibrated {
-    /// A calibration a budget; none where the backend holds no samples of the span.
+    /// A calibration a budget; none where the backend holds less than an hour of the span.
     pub calibrations: Vec<Calibration>,
     /// The part of the past that was there.
     pub seen: Seen,
@@ -27,9 +27,8 @@ pub struct Calibrated {
     pub reading: Reading,
 }
 
-/// Calibrates every budget of a config on a span of its backend's past. The agent that lives through it begins with nothing, so
-/// that the first two weeks, or the first half where there is less, only teach and tell the slope. Dropped, it stops after the
-/// window at hand.
+/// Calibrates every budget of a config on a span of its backend's past. Each agent lives through it twice, and the second time
+/// counts: by then it has learnt as much as one that was there all along. Dropped, it stops after the window at hand.
 ///
 /// `None` where the config has no budget.
 ///
@@ -45,18 +44,19 @@ pub async fn calibrate(
     let Some(mut search) = Search::new(&candidate.engine) else { return Ok(None) };
     loop {
         let round = search.round();
-        let (mut outcomes, mut reading) = (Vec::with_capacity(round.len()), Reading::default());
+        let (mut outcomes, mut reading, mut again) =
+            (Vec::with_capacity(round.len()), Reading::default(), None);
         for engines in round.chunks(effort.engines.clamp(1, round.len().max(1))) {
             let with =
                 |engine: &crate::engine::Settings| Candidate { engine: engine.clone(), ..candidate.clone() };
             let candidates: Vec<Candidate> = engines.iter().map(with).collect();
-            let lived = live_through(source, clock, &candidates, span, &mut progress).await?;
-            outcomes.extend(lived.outcomes);
-            reading = lived.reading;
+            let lived = live_through_twice(source, clock, &candidates, span, &mut progress).await?;
+            outcomes.extend(lived.0.outcomes);
+            (reading, again) = (lived.0.reading, lived.1);
         }
-        let begin = reading.first_sample.unwrap_or(span.until).max(span.since);
+        let begin = again.unwrap_or(span.until);
         let seen = Seen { begin, until: span.until, known: effort.known.clone() };
-        if begin >= span.until {
+        if again.is_none() {
             return Ok(Some(Calibrated { calibrations: Vec::new(), seen, reading }));
         }
         if !search.take(&outcomes, &seen) {
