@@ -37,9 +37,9 @@ pub enum Limit {
 const FOOT: f64 = 12.0;
 /// So many incidents at a boundary are enough to speak of what was seen, and not of what follows from it.
 const SEEN: f64 = 5.0;
-/// Without any other knowledge, half the openings are left at half the probability; that counts as so many incidents.
+/// Without any other knowledge, half the openings are left at half the probability; that counts as one incident.
 const PRIOR_SLOPE: f64 = 1.0;
-const PRIOR_INCIDENTS: f64 = 4.0;
+const PRIOR_INCIDENTS: f64 = 1.0;
 const SLOPES: (f64, f64) = (0.25, 8.0);
 /// The normal deviate of a two-sided 95 %.
 const NORMAL_95: f64 = 1.959_964;
