@@ -64,7 +64,7 @@ fn piece(nth: usize, series: &[(Arc<SeriesKey>, Vec<f64>)], end: usize) -> Arc<P
 
 fn settings() -> engine::Settings {
     let plan = |(nth, budget): (usize, &&str)| {
-        let budget: Budget = budget.parse().unwrap();
+        let budget: Budget = budget.parse().expect("a budget");
         let settings =
             Settings { budget: Some(Allotment { budget, scope: Scope::Signal }), ..Settings::default() };
         let (kind, window) = (Kind::Other, Duration::ZERO);
@@ -104,8 +104,8 @@ fn again(piece: &Arc<Piece>) -> Arc<Piece> {
 }
 
 fn calibrate(pieces: &[Arc<Piece>]) -> Vec<Calibration> {
-    let mut search = Search::new(&settings()).unwrap();
-    let twice: Vec<_> = pieces.iter().map(|piece| again(piece)).collect();
+    let mut search = Search::new(&settings()).expect("there are budgets");
+    let twice: Vec<_> = pieces.iter().map(again).collect();
     let seen = Seen { begin: at(0), until: at(DAYS * DAY), known: Vec::new() };
     loop {
         let outcomes: Vec<Outcome> =
@@ -139,7 +139,7 @@ fn three_budgets_hold_on_the_four_weeks_after_those_they_were_calibrated_on() {
             scope.spawn(move || (0..SEEDS / 2).map(|nth| held_out(2 * nth + half)).collect::<Vec<_>>())
         };
         for half in [half(0), half(1)] {
-            for seed in half.join().unwrap() {
+            for seed in half.join().expect("a thread that ends") {
                 totals.iter_mut().zip(seed).for_each(|(total, incidents)| *total += incidents);
             }
         }
@@ -147,7 +147,7 @@ fn three_budgets_hold_on_the_four_weeks_after_those_they_were_calibrated_on() {
     println!("| budget | expected | in the range of | incidents held out |\n| --- | --- | --- | --- |");
     let mut is_held = true;
     for (budget, total) in BUDGETS.iter().zip(totals) {
-        let expected = budget.parse::<Budget>().unwrap().per_day() * DAYS as f64 * SEEDS as f64;
+        let expected = budget.parse::<Budget>().expect("a budget").per_day() * DAYS as f64 * SEEDS as f64;
         let (low, high) = poisson_interval(expected);
         println!("| {budget} | {expected} | {low} to {high} | {total} |");
         is_held &= (low as usize..=high as usize).contains(&total);
@@ -162,15 +162,12 @@ fn a_fault_opens_however_much_of_a_budget_is_burnt() {
     let end = 30 * DAY;
     // A fault a day in another service each burns it; the last one is that of which the claim is.
     let first = 20 * DAY;
-    for nth in 0..SERIES {
-        for step in 0..12 {
-            series[0][nth].1[first + nth * DAY + 100 + step] += 150.0;
-        }
+    for (nth, (_, values)) in series[0].iter_mut().enumerate() {
+        let at = first + nth * DAY + 100;
+        values[at..at + 12].iter_mut().for_each(|value| *value += 150.0);
     }
     let last = first + SERIES * DAY + 200;
-    for step in 0..12 {
-        series[0][0].1[last + step] += 150.0;
-    }
+    series[0][0].1[last..last + 12].iter_mut().for_each(|value| *value += 150.0);
     let pieces: Vec<_> = series.iter().enumerate().map(|(nth, series)| piece(nth, series, end)).collect();
     let outcome = lived(settings(), &[&pieces]);
     let since = |from: usize, to: usize| {
