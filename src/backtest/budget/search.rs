@@ -173,7 +173,6 @@ impl Search {
 mod tests {
     use super::*;
     use crate::detect::{Allotment, Kind, Scope, Settings, SignalPlan};
-    use crate::{correlate, incident};
 
     const fn day(day: i64) -> Timestamp {
         Timestamp::from_millis(day * 86_400_000)
@@ -198,8 +197,8 @@ mod tests {
         ];
         engine::Settings {
             signals: signals.map(|(name, settings)| (SignalName::new(name), plan(settings))).into(),
-            correlate: correlate::Settings::default(),
-            incident: incident::Settings::default(),
+            correlate: Default::default(),
+            incident: Default::default(),
             source_lost_after: Duration::from_secs(60),
             questions_per_incident: 0,
         }
