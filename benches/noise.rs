@@ -9,6 +9,7 @@
 
 #[path = "../tests/detection"]
 mod detection {
+    #[expect(dead_code, reason = "the tests ask more of it")]
     pub(crate) mod fleet;
     #[expect(dead_code, reason = "the tests ask more of it")]
     pub(crate) mod naive;

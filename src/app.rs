@@ -1,5 +1,6 @@
 //! Wires the rooms together. This is the only place, beside the command line, that names implementations.
 
+mod budgets;
 mod reload;
 
 use std::net::SocketAddr;
@@ -10,17 +11,20 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use self::budgets::Keeper;
 use self::reload::Reloader;
 pub use self::reload::{Load, Reloading};
 use crate::api::{Entrance, InForce, SignalInfo};
 use crate::config::{self, Config};
 use crate::llm::Model;
-use crate::runtime::{Candidate, Clock, ConfigMetrics, Handle, Parts, Polled, Reloads, Started, Supervisor};
+use crate::runtime::{
+    BudgetMetrics, Candidate, Clock, ConfigMetrics, Handle, Parts, Polled, Reloads, Started, Supervisor,
+};
 use crate::series::SignalName;
-use crate::store::Store;
+use crate::store::{KeptCalibration, Store};
 use crate::telemetry::Registry;
 use crate::time::Timestamp;
-use crate::{api, engine, runtime};
+use crate::{api, detect, engine, runtime};
 
 /// How long a stop may take.
 const GRACE: Duration = Duration::from_secs(15);
@@ -69,9 +73,11 @@ impl App {
         let mut registry = Registry::new();
         let entrance = Entrance::open(&config.api, &mut registry)?;
         let supervisor = Supervisor::new();
+        let kept = store.budgets().await?;
+        let signals = config.signals.iter().map(|signal| signal.query.signal.clone());
         let parts = Parts {
             settings: config.runtime.clone(),
-            engine: engine_settings(config, config.signals.iter().map(|signal| signal.query.signal.clone())),
+            engine: runtime::in_force(&engine_settings(config, signals), &kept),
             signals: polled(config),
             source: config.source.clone(),
             model,
@@ -90,11 +96,27 @@ impl App {
         };
         let now = clock.now();
         let metrics = ConfigMetrics::new(&mut registry, &config.hash(), now);
-        let (shown, in_force) = watch::channel(Arc::new(in_force(config, now)));
+        let (shown, in_force) = watch::channel(Arc::new(in_force(config, &kept, now)));
         let (reloads, reload_queue) = Reloads::channel();
+        let (configs, configs_shown) = watch::channel(Arc::new(config.clone()));
+        let (standings, budgets) = watch::channel(Arc::default());
+        let keeper = Keeper {
+            configs: configs_shown,
+            handle: handle.clone(),
+            reloads: reloads.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+            metrics: BudgetMetrics::new(&mut registry),
+            shown: standings,
+            kept: kept.clone(),
+            failure: None,
+        };
+        supervisor.spawn("budgets", keeper.run(supervisor.clone()));
         let reloader = Reloader {
             reloading,
             config: config.clone(),
+            configs,
+            kept,
             reconfigurer,
             shown,
             metrics,
@@ -108,6 +130,7 @@ impl App {
             store: store.clone(),
             config: in_force,
             reloads: reloads.clone(),
+            budgets,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             metrics: Arc::new(move || registry.encode()),
         };
@@ -159,15 +182,17 @@ impl App {
 }
 
 /// What readers see of a config that is in force since `at`.
-fn in_force(config: &Config, at: Timestamp) -> InForce {
-    let info = |signal: &config::Signal| SignalInfo {
+fn in_force(config: &Config, kept: &[KeptCalibration], at: Timestamp) -> InForce {
+    let signals = config.signals.iter().map(|signal| signal.query.signal.clone());
+    let engine = runtime::in_force(&engine_settings(config, signals), kept);
+    let info = |(signal, (_, plan)): (&config::Signal, &(SignalName, detect::SignalPlan))| SignalInfo {
         name: signal.query.signal.clone(),
         promql: signal.query.promql.clone(),
         interval: signal.interval,
-        plan: signal.plan.clone(),
+        plan: plan.clone(),
     };
     InForce {
-        signals: config.signals.iter().map(info).collect(),
+        signals: config.signals.iter().zip(&engine.signals).map(info).collect(),
         config_hash: config.hash(),
         loaded_at: at,
         refusal: None,

@@ -16,6 +16,7 @@ mod detection {
     pub(crate) mod shapes;
     pub(crate) mod trial;
 
+    mod budget;
     mod detectors;
     mod document;
     mod drifts;

@@ -47,7 +47,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("llm", &["transport", "diagnose", "id", "time", "secret", "series"]),
     // Shell.
     ("telemetry", &["time"]),
-    ("runtime", &["telemetry", "llm", "store", "source", "record", "replay", "engine", "schedule",
+    ("runtime", &["telemetry", "llm", "store", "source", "record", "backtest", "replay", "engine", "schedule",
         "diagnose", "incident", "correlate", "detect", "id", "time", "secret", "series"]),
     // Edge.
     ("api", &["config", "runtime", "telemetry", "store", "record", "replay", "engine", "diagnose", "incident",

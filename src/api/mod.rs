@@ -5,6 +5,7 @@
 
 mod access;
 mod body;
+mod budgets;
 mod caller;
 mod diagnosis;
 mod diagnosis_view;

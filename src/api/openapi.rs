@@ -9,7 +9,9 @@ use utoipa::openapi::{
 };
 
 use super::needs::SCHEME;
-use super::{diagnosis, events, explain, incidents, index, lifecycle, probes, series, signals, status};
+use super::{
+    budgets, diagnosis, events, explain, incidents, index, lifecycle, probes, series, signals, status,
+};
 
 /// The version of the API, not of the release: a release that changes nothing here changes nothing in the document.
 const API_VERSION: &str = "1";
@@ -61,6 +63,7 @@ pub(super) fn document() -> OpenApi {
         explain::routes().into_openapi(),
         series::routes().into_openapi(),
         status::routes().into_openapi(),
+        budgets::routes().into_openapi(),
     ];
     for part in parts {
         document.merge(part);

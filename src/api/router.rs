@@ -9,6 +9,7 @@ use axum::response::Redirect;
 use axum::routing::get;
 
 use super::access::{Access, guard};
+use super::budgets::Budgets;
 use super::diagnosis::Diagnoses;
 use super::entrance::Entrance;
 use super::explain::Explaining;
@@ -22,10 +23,10 @@ use super::probes::{EncodeMetrics, Probes};
 use super::signals::Signals;
 use super::status::Agent;
 use super::{
-    CurrentConfig, Settings, diagnosis, docs, events, explain, incidents, index, lifecycle, probes, series,
-    signals, status,
+    CurrentConfig, Settings, budgets, diagnosis, docs, events, explain, incidents, index, lifecycle, probes,
+    series, signals, status,
 };
-use crate::runtime::{Handle, Reloads};
+use crate::runtime::{Handle, Reloads, Standings};
 use crate::store::Store;
 
 /// The largest body that is read.
@@ -42,6 +43,8 @@ pub struct Parts {
     pub config: CurrentConfig,
     /// Has the config read again.
     pub reloads: Reloads,
+    /// How the noise budgets stand.
+    pub budgets: Standings,
     /// The release that is running.
     pub version: String,
     /// Writes the agent's own metrics.
@@ -50,7 +53,7 @@ pub struct Parts {
 
 /// All routes, below the route prefix, each for those who may.
 pub fn router(parts: Parts, settings: &Settings, entrance: &Entrance) -> Router {
-    let Parts { store, pipeline, config, reloads, version, metrics } = parts;
+    let Parts { store, pipeline, config, reloads, budgets, version, metrics } = parts;
     let links = Links::new(settings);
     let agent = Agent {
         store: store.clone(),
@@ -62,6 +65,7 @@ pub fn router(parts: Parts, settings: &Settings, entrance: &Entrance) -> Router 
     // A document of texts and numbers always has a JSON form; without one, nobody would be let in.
     let told = serde_json::to_value(document()).unwrap_or_default();
     let access = Arc::new(Access::new(settings, &told, entrance));
+    let budgets = Budgets { standings: budgets, config: config.clone(), pipeline: pipeline.clone() };
     let index = Index::new(&version, document(), &links);
     let docs = docs::routes(&links, index.document());
     let explaining = Explaining::new(&store, &config, &pipeline);
@@ -75,6 +79,7 @@ pub fn router(parts: Parts, settings: &Settings, entrance: &Entrance) -> Router 
         .merge(signals::routes().merge(series::routes()).with_state(Signals { config, pipeline }))
         .merge(explain::routes().with_state(explaining))
         .merge(status::routes().with_state(agent))
+        .merge(budgets::routes().with_state(budgets))
         .merge(docs)
         .method_not_allowed_fallback(other_method);
     below(&settings.route_prefix, router)

@@ -10,13 +10,16 @@ use tracing::warn;
 use super::{engine_settings, in_force, polled};
 use crate::api::{InForce, Refusal};
 use crate::config::{Changes, Config, KeyChange};
+use crate::engine::{self, ConfigChange};
 use crate::llm::Model;
+use crate::runtime;
 use crate::runtime::{
     Change, Clock, ConfigMetrics, Fate, Foreseen, ModelChange, Reconfigurer, ReloadAsked as Asked,
     ReloadError, ReloadQueue, SignalForeseen, Supervisor,
 };
 use crate::series::SignalName;
 use crate::source::Prometheus;
+use crate::store::KeptCalibration;
 use crate::telemetry::Level;
 
 /// Of the text of a refusal, so much is stored and shown; the reply to whoever asked has all of it.
@@ -44,6 +47,10 @@ impl fmt::Debug for Reloading {
 pub(super) struct Reloader {
     pub(super) reloading: Reloading,
     pub(super) config: Config,
+    /// For whoever goes by the config as a whole.
+    pub(super) configs: watch::Sender<Arc<Config>>,
+    /// What the budgets were calibrated to.
+    pub(super) kept: Vec<KeptCalibration>,
     pub(super) reconfigurer: Reconfigurer,
     pub(super) shown: watch::Sender<Arc<InForce>>,
     pub(super) metrics: ConfigMetrics,
@@ -62,6 +69,10 @@ impl Reloader {
                     Asked::Reload(reply) => reply,
                     Asked::Foresee(reply) => {
                         let _ = reply.send(self.foresee().await);
+                        continue;
+                    }
+                    Asked::Recalibrate(kept, reply) => {
+                        let _ = reply.send(self.recalibrate(kept).await);
                         continue;
                     }
                 };
@@ -88,7 +99,8 @@ impl Reloader {
         match outcome {
             Ok(changes) => {
                 self.metrics.loaded(&self.config.hash(), now);
-                self.shown.send_replace(Arc::new(in_force(&self.config, now)));
+                self.shown.send_replace(Arc::new(in_force(&self.config, &self.kept, now)));
+                self.configs.send_replace(Arc::new(self.config.clone()));
                 Ok(told(&changes))
             }
             Err(error) => {
@@ -169,13 +181,57 @@ impl Reloader {
         };
         Ok(Change {
             settings: config.runtime.clone(),
-            engine: engine_settings(config, config.signals.iter().map(|signal| signal.query.signal.clone())),
+            engine: self.engine(config),
             signals: polled(config),
             source: config.source.clone(),
             client,
             model,
             told: changes.told.clone(),
         })
+    }
+
+    /// How the engine decides by a config, with the boundaries that its budgets were calibrated to.
+    fn engine(&self, config: &Config) -> engine::Settings {
+        let signals = config.signals.iter().map(|signal| signal.query.signal.clone());
+        runtime::in_force(&engine_settings(config, signals), &self.kept)
+    }
+
+    /// Goes by other boundaries. Nothing else changes, and no state is lost.
+    async fn recalibrate(&mut self, kept: Vec<KeptCalibration>) -> Result<(), ReloadError> {
+        let before = self.engine(&self.config);
+        let kept = std::mem::replace(&mut self.kept, kept);
+        let engine = self.engine(&self.config);
+        let pairs = before.signals.iter().zip(&engine.signals);
+        let moved = pairs.filter(|(before, after)| before != after).map(|(_, (signal, _))| signal.clone());
+        let hash = self.config.hash();
+        let told = ConfigChange {
+            hash_before: hash.clone(),
+            config_hash: hash,
+            changed: moved.collect(),
+            sections: vec!["budget".to_owned()],
+            ..ConfigChange::default()
+        };
+        if told.changed.is_empty() {
+            return Ok(());
+        }
+        let change = Change {
+            settings: self.config.runtime.clone(),
+            engine,
+            signals: polled(&self.config),
+            source: self.config.source.clone(),
+            client: None,
+            model: ModelChange::Keep,
+            told,
+        };
+        if let Err(unavailable) = self.reconfigurer.apply(change).await {
+            self.kept = kept;
+            return Err(ReloadError::Refused(unavailable.to_string()));
+        }
+        self.shown.send_modify(|shown| {
+            let now = in_force(&self.config, &self.kept, shown.loaded_at);
+            *shown = Arc::new(InForce { signals: now.signals, ..InForce::clone(shown) });
+        });
+        Ok(())
     }
 
     async fn attempt(&mut self) -> anyhow::Result<Changes> {

@@ -2,6 +2,7 @@
 //! would have said.
 #![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm, clippy::indexing_slicing))]
 
+mod budget;
 mod condition;
 mod counts;
 mod difference;
@@ -11,6 +12,10 @@ mod score;
 #[cfg(test)]
 mod trials;
 
+pub use self::budget::{
+    Calibration, Fitted, Level, Limit, Scoped, Search, Seen, fit, poisson_interval, rate_interval,
+    with_boundaries,
+};
 pub use self::condition::{Broken, Condition, ConditionError, conditions};
 pub use self::counts::{Counts, Row, Tables};
 pub use self::difference::{Difference, Pair};

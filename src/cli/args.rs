@@ -78,6 +78,13 @@ pub(super) enum Command {
     ///
     /// Exit 1 where a condition of --fail-on is met or the history cannot be read.
     Backtest(BacktestArgs),
+    /// Calibrate the noise budgets of a config on the history of its backend, and print what they come to
+    ///
+    /// Has several agents, each with other boundaries, live through the history as backtest does, counts the incidents that
+    /// each would have opened, and finds the boundary at which there are as many as the budget accepts. A running agent does
+    /// the same at its start, after a reload and once a day. Each lives through the history twice, and the second time counts.
+    /// It changes nothing. Exit 1 where the history cannot be read.
+    Budget(BudgetArgs),
     /// Look at the incidents of a running agent
     #[command(subcommand)]
     Incident(IncidentCommand),
@@ -338,6 +345,25 @@ pub(super) struct BacktestArgs {
     /// Write the report with plots as one page that needs no network
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BudgetArgs {
+    /// The config whose budgets are calibrated; its [source] says where the history is
+    #[arg(long = "config.file", value_name = "FILE")]
+    pub(super) config_file: PathBuf,
+    /// Where to begin: so long before the end, or at a time
+    #[arg(long, default_value = "28d", value_name = "DURATION|TIME", value_parser = since)]
+    pub(super) since: Since,
+    /// Where to end, as Unix seconds or RFC 3339; now where it is not given
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(super) until: Option<Timestamp>,
+    /// What was really wrong, which is no noise: CSV with the header start,end[,service][,signal]
+    #[arg(long, value_name = "FILE")]
+    pub(super) labels: Option<PathBuf>,
+    /// The form of the report on standard output
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
 }
 
 /// Where a span of the past begins.

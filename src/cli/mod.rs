@@ -2,6 +2,7 @@
 
 mod args;
 mod backtest;
+mod budget;
 mod carry;
 mod certificates;
 mod check;

@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 
 use super::args::{CheckCommand, Cli, Command, DemoArgs, KeyCommand, Output, RunArgs};
-use super::{backtest, check, detect, explain, incident, init, key, probe, reference, replay};
+use super::{backtest, budget, check, detect, explain, incident, init, key, probe, reference, replay};
 use crate::app::{App, Reloading};
 use crate::config::Config;
 use crate::runtime::Clock;
@@ -51,6 +51,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Detect(args) => as_far_as_read(detect::detect(&args)),
         Command::Replay(args) => as_far_as_read(replay::replay(&args)),
         Command::Backtest(args) => block_on(backtest::backtest(args)),
+        Command::Budget(args) => block_on(budget::budget(args)),
         Command::Incident(command) => block_on(incident::incident(command)),
         Command::Explain(args) => block_on(explain::explain(args)),
         Command::Key(KeyCommand::New(args)) => key::new_key(&args),

@@ -81,6 +81,11 @@ impl<'a> Section<'a> {
         None
     }
 
+    /// The path of this table.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// All keys of this table.
     pub(super) fn table(&self) -> &'a Table {
         self.table
@@ -128,6 +133,12 @@ impl<'a> Section<'a> {
         let nodes = keys.into_iter().filter_map(|key| Some((key, self.table.get(key)?)));
         let last = nodes.max_by_key(|(_, node)| (self.is_own(node), node.place.clone()));
         self.refuse(last.map_or(keys[0], |(key, _)| key), because);
+    }
+
+    /// Whether somebody has set a key in this table itself: neither inherited nor the built-in default.
+    pub(super) fn sets(&self, key: &str) -> bool {
+        let node = self.table.get(key);
+        node.is_some_and(|node| self.is_own(node) && *node.place.origin != Origin::Defaults)
     }
 
     /// Notes what is wrong with an entry whose key is free.

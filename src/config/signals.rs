@@ -5,10 +5,11 @@ use std::time::Duration;
 use super::layers::lay_over;
 use super::section::{Notes, Section, chosen, listed};
 use super::settings::{Signal, SignalDefaults};
-use super::tree::{Node, Table, Value};
+use super::tree::{Node, Table, Value, quoted};
 use super::zone::zone;
 use crate::detect::{
-    self, Combine, Detector, Detectors, Kind, MinVolume, Missing, Sides, SignalPlan, ValidRange,
+    self, Allotment, Budget, Combine, Detector, Detectors, Kind, MinVolume, Missing, NoBudget, Scope, Sides,
+    SignalPlan, ValidRange,
 };
 use crate::series::SignalName;
 use crate::source::{ServiceLabels, SignalQuery, check_promql, longest_window};
@@ -167,6 +168,7 @@ fn detection(section: &mut Section<'_>) -> Option<detect::Settings> {
     let false_openings_per_day = section.number("false_openings_per_day", 1e-6..=1e6);
     let exit_score = section.number("exit_score", 0.1..=1.0);
     let sigma = section.number("sigma", 1.0..=10.0);
+    let budget = budget(section);
     let baseline_points = section.count("baseline_points", 8..=240);
     let scale_floor_absolute = section.number("scale_floor_absolute", 0.0..);
     let scale_floor_relative = section.number("scale_floor_relative", 0.0..=1.0);
@@ -191,6 +193,7 @@ fn detection(section: &mut Section<'_>) -> Option<detect::Settings> {
         detector: detector?,
         combine: combine?,
         false_openings_per_day: false_openings_per_day?,
+        budget: budget?,
         exit_score: exit_score?,
         sigma: sigma?,
         baseline_points: baseline_points?,
@@ -279,6 +282,30 @@ fn detectors(section: &mut Section<'_>) -> Option<Detectors> {
         section.refuse("detector", format!("has no entry: give at least one of {}", listed(&names)));
     }
     chosen
+}
+
+/// The keys that a budget stands in place of.
+const THRESHOLDS: [&str; 2] = ["false_openings_per_day", "sigma"];
+
+/// The budget that a signal has a part in, where there is one: a threshold of its own takes it out of the common one.
+fn budget(section: &mut Section<'_>) -> Option<Option<Allotment>> {
+    let text = section.text("budget")?;
+    if text.is_empty() {
+        return Some(None);
+    }
+    let read = |because: NoBudget| section.refuse("budget", format!("{} {because}", quoted(&text)));
+    let budget: Budget = text.parse().map_err(read).ok()?;
+    let is_own = section.sets("budget");
+    if let Some(threshold) = THRESHOLDS.into_iter().find(|threshold| section.sets(threshold)) {
+        if is_own {
+            let because = "is given together with budget, from which it is calibrated: keep one of them";
+            section.refuse(threshold, because);
+        }
+        return Some(None);
+    }
+    let is_signal = section.path().starts_with("signal.");
+    let scope = if is_own && is_signal { Scope::Signal } else { Scope::Common };
+    Some(Some(Allotment { budget, scope }))
 }
 
 fn missing(section: &mut Section<'_>) -> Option<Missing> {

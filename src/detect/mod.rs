@@ -5,6 +5,7 @@
 
 mod bands;
 mod boundary;
+mod budget;
 mod choice;
 mod classic;
 pub mod detectors;
@@ -29,6 +30,7 @@ mod table;
 mod zone;
 
 pub use self::bands::Band;
+pub use self::budget::{Allotment, Boundary, Budget, NoBudget, Per, Scope};
 pub use self::choice::UnknownDetector;
 pub use self::classic::{Baseline, Noise, Verdict, baseline_of, judge};
 pub use self::directive::{Directive, NotRebased, Rebased};

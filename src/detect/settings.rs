@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::budget::Allotment;
+use super::detectors::student::normal_two_sided;
 use super::finding::Side;
 use super::guard::{MinVolume, ValidRange, Volume};
 use super::selection::{Combine, Detector, Detectors};
@@ -21,6 +23,8 @@ pub struct Settings {
     pub combine: Combine,
     /// So many openings a day are expected of noise alone, over all series of the agent. Above 0.
     pub false_openings_per_day: f64,
+    /// The budget from which the boundary is calibrated, where there is one. The boundary of before is in force until then.
+    pub budget: Option<Allotment>,
     /// An open anomaly goes on while the score is above this. Above 0, at most 1.
     pub exit_score: f64,
     /// Half the width of the band in scales: a sample is anomalous beyond it. 1 to 10.
@@ -188,6 +192,7 @@ impl Default for Settings {
             detector: Detector::Tail.into(),
             combine: Combine::Any,
             false_openings_per_day: 0.1,
+            budget: None,
             exit_score: 0.9,
             sigma: 3.0,
             baseline_points: 19,
@@ -213,6 +218,9 @@ impl Default for Settings {
 
 /// A sample rarer than this is outside, however few series there are.
 pub(super) const CUT_MAX: f64 = 2e-3;
+/// Where a budget asks for more incidents than that gives, a sample rarer than this is outside: no further, since a
+/// boundary may not lie in what the tail is fitted from.
+const CUT_MAX_OF_BUDGET: f64 = 0.01;
 /// Twice the memory of the long level: then a good part of the fitted tails is known too.
 const TAIL_HISTORY_POINTS: u32 = 480;
 /// An anomaly is not over before the series was well for so long.
@@ -249,7 +257,14 @@ impl Settings {
     /// The probability of a single sample at which the score is 1, where so many samples a day are judged over all
     /// series.
     pub fn cut(&self, samples_a_day: f64) -> f64 {
-        (self.false_openings_per_day / samples_a_day.max(1.0)).clamp(1e-15, CUT_MAX)
+        let most = if self.budget.is_some() { CUT_MAX_OF_BUDGET } else { CUT_MAX };
+        (self.false_openings_per_day / samples_a_day.max(1.0)).clamp(1e-15, most)
+    }
+
+    /// The rarity beyond which a looser boundary is none, where so many samples a day are judged: of the classic rule in the
+    /// probability of a sample, else in openings a day.
+    pub fn rarity_max(&self, samples_a_day: f64) -> f64 {
+        if self.is_classic() { normal_two_sided(1.0) } else { CUT_MAX_OF_BUDGET * samples_a_day.max(1.0) }
     }
 
     /// So many samples at least make a new level.

@@ -51,6 +51,11 @@ impl Waiting {
         self.behind.extend(behind);
     }
 
+    /// Whether no slot waits, and none is waited for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty() && self.behind.is_empty()
+    }
+
     /// Up to when a signal has closed slots that are not judged yet.
     pub(super) fn closed_through(&self, signal: &SignalName) -> Option<Timestamp> {
         self.slots.iter().rfind(|slot| slot.signal == *signal).map(|slot| slot.through)

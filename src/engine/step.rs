@@ -149,6 +149,11 @@ impl Engine {
         effects
     }
 
+    /// Whether nothing would follow if time passed and no other input came.
+    pub fn is_idle(&self) -> bool {
+        self.began.is_some() && self.open.is_empty() && self.stale.is_empty() && self.waiting.is_empty()
+    }
+
     /// The incidents that are not resolved, in the order in which they opened.
     pub fn open_incidents(&self) -> impl Iterator<Item = &Incident> {
         self.open.values()

@@ -1,6 +1,7 @@
 //! What a backend holds of one signal between two steps, and how it is cut into the answers to single polls.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::engine::Coverage;
 use crate::series::{Batch, SignalName};
@@ -20,6 +21,31 @@ pub struct Piece {
     pub gaps: Vec<(Timestamp, Timestamp)>,
     /// Whether these are all samples that there are.
     pub coverage: Coverage,
+}
+
+impl Piece {
+    /// The same samples, so much later.
+    #[must_use]
+    pub fn later(&self, by: Duration) -> Self {
+        let mut batch = Batch::with_capacity(
+            self.batch.signal().clone(),
+            self.batch.series_count(),
+            self.batch.sample_count(),
+        );
+        for row in self.batch.rows() {
+            batch.begin_row(Arc::clone(row.key));
+            for (at, value) in row.times_ms.iter().zip(row.values) {
+                batch.push(Timestamp::from_millis(*at).plus(by), *value);
+            }
+        }
+        Self {
+            batch,
+            from: self.from.plus(by),
+            through: self.through.plus(by),
+            gaps: self.gaps.iter().map(|(first, last)| (first.plus(by), last.plus(by))).collect(),
+            coverage: self.coverage.clone(),
+        }
+    }
 }
 
 /// A piece that is handed out part by part, in order of time.

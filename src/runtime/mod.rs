@@ -3,6 +3,7 @@
 mod announce;
 mod asker;
 mod backend;
+mod budget;
 mod clock;
 mod crew;
 mod engine_time;
@@ -21,9 +22,12 @@ mod start;
 mod status;
 mod supervisor;
 
+pub use self::budget::{BudgetMetrics, Calibrated, Effort, Standing, Standings, calibrate, in_force};
 pub use self::clock::Clock;
 pub use self::explain::{EXPLAINED_MAX, Explained, NotExplained, Question, SeriesExplained};
-pub use self::history::{Candidate, HistoryError, Lived, Progress, Reading, Span, live_through};
+pub use self::history::{
+    Candidate, HistoryError, Lived, Progress, Reading, Span, live_through, live_through_twice,
+};
 pub use self::jumping::Awake;
 pub use self::metrics::{ConfigMetrics, metrics_reference};
 pub use self::reconfigure::{Change, ModelChange, Reconfigurer};

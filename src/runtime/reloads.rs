@@ -3,6 +3,7 @@
 use tokio::sync::{mpsc, oneshot};
 
 use crate::series::SignalName;
+use crate::store::KeptCalibration;
 
 /// So many may wait for their turn.
 const WAITING_MAX: usize = 8;
@@ -14,6 +15,8 @@ pub enum Asked {
     Reload(oneshot::Sender<Result<String, ReloadError>>),
     /// Say what a reload would change.
     Foresee(oneshot::Sender<Foreseen>),
+    /// Go by other boundaries, which the budgets of the config in force were calibrated to.
+    Recalibrate(Vec<KeptCalibration>, oneshot::Sender<Result<(), ReloadError>>),
 }
 
 /// What a reload would change, were it made now.
@@ -109,6 +112,16 @@ impl Reloads {
         let (reply, answer) = oneshot::channel();
         self.ask(Asked::Foresee(reply))?;
         answer.await.map_err(|_| ReloadError::Stopping)
+    }
+
+    /// Has the agent go by what its budgets were calibrated to.
+    ///
+    /// # Errors
+    /// Says why the boundaries stay as they were.
+    pub async fn recalibrate(&self, kept: Vec<KeptCalibration>) -> Result<(), ReloadError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Asked::Recalibrate(kept, reply))?;
+        answer.await.unwrap_or(Err(ReloadError::Stopping))
     }
 
     fn ask(&self, asked: Asked) -> Result<(), ReloadError> {

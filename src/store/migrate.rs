@@ -17,6 +17,7 @@ pub(super) fn migrations() -> Vec<Migration> {
         migration(1, "first", include_str!("sqlite/0001_first.sql")),
         migration(2, "subject", include_str!("sqlite/0002_subject.sql")),
         migration(3, "directives", include_str!("sqlite/0003_directives.sql")),
+        migration(4, "budgets", include_str!("sqlite/0004_budgets.sql")),
     ]
 }
 

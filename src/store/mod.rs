@@ -6,6 +6,7 @@
 //! stream are found by [`Store::verify`]. Whoever can rewrite the whole file can still rewrite `system` too: the head
 //! that `verify` gives is there to be noted elsewhere.
 
+mod budgets;
 mod cache;
 mod chain;
 mod commit;
@@ -26,6 +27,7 @@ mod sql;
 mod story;
 mod verify;
 
+pub use self::budgets::KeptCalibration;
 pub use self::cache::CACHED_REPLIES_MAX;
 pub use self::chain::{CHECKPOINT, Head};
 pub use self::commit::{Commit, Committed};

@@ -133,6 +133,21 @@ pub(super) const KEEP_DIRECTIVE: &str = "INSERT INTO directives (seq) VALUES ($1
 pub(super) const DIRECTIVES: &str = "SELECT events.seq, events.kind, events.version, events.body FROM directives \
      JOIN events ON events.seq = directives.seq ORDER BY directives.seq DESC LIMIT $1";
 
+// ---- Budgets ----------------------------------------------------------------------------------------------
+
+pub(super) const FORGET_BUDGETS: &str = "DELETE FROM budgets";
+
+pub(super) const KEEP_BUDGET: &str = "INSERT INTO budgets (name, signal, budget, kind, boundary, per_day, low, high, \
+     is_extrapolated, is_limited, days, at_ms, config_hash) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+
+pub(super) const BUDGETS: &str = "SELECT name, signal, budget, kind, boundary, per_day, low, high, is_extrapolated, \
+     is_limited, days, at_ms, config_hash FROM budgets ORDER BY name, rowid";
+
+/// The signals of an incident are in the order in which they joined.
+pub(super) const OPENED_SINCE: &str = "SELECT json_extract(signals, '$[0]'), count(*) FROM incidents \
+     WHERE opened_at_ms >= $1 AND subject = 'service' AND json_array_length(signals) > 0 GROUP BY 1";
+
 // ---- Cached replies ---------------------------------------------------------------------------------------
 
 pub(super) const CACHED_REPLY: &str = "SELECT reply FROM llm_cache WHERE key = $1 AND at_ms >= $2";

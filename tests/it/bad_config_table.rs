@@ -56,6 +56,11 @@ pub(crate) const CHECKED: &[(&str, &str)] = &[
     ("a least volume below zero", "[signal.x]\nquery = 'up'\nmin_volume = -1"),
     ("a volume of a signal that does not exist", "[signal.x]\nquery = 'up'\nmin_volume = 1\nvolume_signal = 'y'\n[signal.request_rate]\nquery = 'up'"),
     // Queries.
+    ("a budget of a time that is not known", "[signal.x]\nquery = 'up'\nbudget = '2/fortnight'"),
+    ("a budget without a time", "[signal_defaults]\nbudget = '2'"),
+    ("a budget beside a sigma", "[signal.x]\nquery = 'up'\nbudget = '2/week'\nsigma = 4"),
+    ("a common budget beside expected openings", "[signal_defaults]\nfalse_openings_per_day = 1\nbudget = '2/week'"),
+    ("a budget of a signal that is not there", "[signal.x]\nbudget = '2/week'"),
     ("no signal at all", "[source]\nurl = 'http://h'"),
     ("a signal without a query", "[signal.x]"),
     ("an empty query", "[signal.x]\nquery = ''"),

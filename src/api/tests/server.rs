@@ -92,6 +92,7 @@ impl Server {
             pipeline: handle,
             config: shown,
             reloads,
+            budgets: watch::channel(Arc::default()).1,
             version: "1.2.3".to_owned(),
             metrics: Arc::new(move || registry.encode()),
         };

@@ -13,7 +13,8 @@ const LINE_EVERY: f64 = 0.1;
 
 /// Shows how far it is.
 #[derive(Debug)]
-pub(super) struct Bar {
+pub(in crate::cli) struct Bar {
+    name: &'static str,
     is_terminal: bool,
     clock: Clock,
     begun: Timestamp,
@@ -21,9 +22,9 @@ pub(super) struct Bar {
 }
 
 impl Bar {
-    pub(super) fn new(clock: &Clock) -> Self {
+    pub(in crate::cli) fn new(name: &'static str, clock: &Clock) -> Self {
         let is_terminal = std::io::stderr().is_terminal();
-        Self { is_terminal, clock: clock.clone(), begun: clock.now(), told: 0.0 }
+        Self { name, is_terminal, clock: clock.clone(), begun: clock.now(), told: 0.0 }
     }
 
     /// The real time since it began.
@@ -31,7 +32,7 @@ impl Bar {
         self.clock.now().since(self.begun)
     }
 
-    pub(super) fn show(&mut self, progress: Progress) {
+    pub(in crate::cli) fn show(&mut self, progress: Progress) {
         let line = line(progress, self.took());
         // Whoever closed the pipe does not want to know.
         if self.is_terminal {
@@ -39,12 +40,12 @@ impl Bar {
             let _ = std::io::stderr().flush();
         } else if progress.share >= self.told + LINE_EVERY || progress.share >= 1.0 {
             self.told = progress.share;
-            let _ = writeln!(std::io::stderr(), "backtest: {line}");
+            let _ = writeln!(std::io::stderr(), "{}: {line}", self.name);
         }
     }
 
     /// Takes it away, so that what follows stands on a line of its own.
-    pub(super) fn clear(&self) {
+    pub(in crate::cli) fn clear(&self) {
         if self.is_terminal {
             let _ = write!(std::io::stderr(), "\r\x1b[2K");
         }

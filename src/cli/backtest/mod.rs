@@ -8,4 +8,5 @@ mod run;
 mod text;
 mod told;
 
-pub(super) use self::run::backtest;
+pub(super) use self::bar::Bar;
+pub(super) use self::run::{backtest, labels};

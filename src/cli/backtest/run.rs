@@ -50,7 +50,7 @@ pub(in crate::cli) async fn backtest(args: BacktestArgs) -> anyhow::Result<ExitC
     candidates.extend(old.as_ref().map(candidate));
 
     let mut stops = Stops::listen()?;
-    let mut bar = Bar::new(&clock);
+    let mut bar = Bar::new("backtest", &clock);
     let mut at = span.since;
     let lived = tokio::select! {
         lived = live_through(&new.source, &clock, &candidates, span, |progress| {
@@ -105,7 +105,7 @@ fn sound(file: &Path) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-fn labels(file: &Path) -> anyhow::Result<Labels> {
+pub(in crate::cli) fn labels(file: &Path) -> anyhow::Result<Labels> {
     let name = file.display().to_string();
     let opened = File::open(file).with_context(|| format!("--labels: {name} cannot be opened"))?;
     Ok(Labels::read(BufReader::new(opened), &name)?)

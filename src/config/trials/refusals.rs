@@ -434,3 +434,42 @@ fn all_mistakes_come_at_once_in_the_order_of_their_places() {
         ],
     );
 }
+
+#[test]
+fn a_budget_stands_in_place_of_a_threshold_and_not_beside_one() {
+    check_signal(
+        "budget = '2/fortnight'",
+        "budget: \"2/fortnight\" is no budget: give a whole number from 1 to 10000 per hour, day, week or month, such as \"2/week\"",
+    );
+    check(
+        "[signal.x]\nquery = 'up'\nsigma = 4\nbudget = '2/week'",
+        &[
+            "t:3: signal.x.sigma: is given together with budget, from which it is calibrated: keep one of them",
+        ],
+    );
+    check(
+        "[signal_defaults]\nbudget = '2/week'\nfalse_openings_per_day = 1",
+        &[
+            "t:3: signal_defaults.false_openings_per_day: is given together with budget, from which it is calibrated: keep one of them",
+        ],
+    );
+    check(
+        "[signal.typo]\nbudget = '2/week'",
+        &[
+            "t:1: signal.typo.query: is missing: give a PromQL expression that returns a series for each service",
+        ],
+    );
+}
+
+#[test]
+fn a_threshold_of_its_own_takes_a_signal_out_of_the_common_budget() {
+    use crate::detect::Scope;
+    let text = "[signal_defaults]\nbudget = '2/week'\n[signal.a]\nquery = 'a'\n[signal.b]\nquery = 'b'\nbudget = '1/day'\n\
+                [signal.c]\nquery = 'c'\nfalse_openings_per_day = 1";
+    let config = load_text("t", text, [], &[]).unwrap_or_else(|report| panic!("{report}"));
+    let budgets: Vec<_> = config.signals.iter().map(|signal| signal.plan.settings.budget).collect();
+    let told = budgets.iter().map(|of| of.map(|of| (of.budget.to_string(), of.scope)));
+    let expected =
+        [Some(("2/week".to_owned(), Scope::Common)), Some(("1/day".to_owned(), Scope::Signal)), None];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+}

@@ -6,4 +6,4 @@ mod span;
 
 pub use self::candidate::Candidate;
 pub use self::reader::{HistoryError, Reading};
-pub use self::span::{Lived, Progress, Span, live_through};
+pub use self::span::{Lived, Progress, Span, live_through, live_through_twice};

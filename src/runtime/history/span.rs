@@ -64,54 +64,137 @@ pub async fn live_through(
     span: Span,
     mut progress: impl FnMut(Progress),
 ) -> Result<Lived, HistoryError> {
-    let mut reader = Reader::new(source, clock)?;
-    let delay = reader.delay().await;
-    let mut plan = Plan::new(candidates, delay, span);
-    for read in &mut plan.reads {
-        let (first, last) = (read.at(span.since, delay), read.at(span.until, delay));
-        for at in [first, last] {
-            reader.count(&mut read.stream, at).await?;
-        }
+    let mut life = Life::begin(source, clock, candidates, span).await?;
+    life.pass(Duration::ZERO, (0.0, 1.0), &mut progress).await?;
+    Ok(life.end())
+}
+
+/// Has each candidate live through a span as [`live_through`] does, and then once more through the whole weeks, days or hours
+/// of it that there are, as if they came right after: by then the agents know what comes. Gives what was lived, and from when
+/// on twice; `None` where there is not even an hour.
+///
+/// # Errors
+/// As [`live_through`].
+pub async fn live_through_twice(
+    source: &source::Settings,
+    clock: &Clock,
+    candidates: &[Candidate],
+    span: Span,
+    mut progress: impl FnMut(Progress),
+) -> Result<(Lived, Option<Timestamp>), HistoryError> {
+    let mut life = Life::begin(source, clock, candidates, span).await?;
+    life.pass(Duration::ZERO, (0.0, 0.5), &mut progress).await?;
+    let begin = life.reader.reading.first_sample.map(|first| whole(first.max(span.since), span, candidates));
+    let again = begin.filter(|length| !length.is_zero());
+    if let Some(length) = again {
+        life.plan.restart(span.until.minus(length));
+        life.pass(length, (0.5, 1.0), &mut progress).await?;
     }
-    let mut agents: Vec<Rerun> =
-        candidates.iter().map(|candidate| candidate.begin(delay, span.since)).collect();
-    let supervisor = Supervisor::new();
-    let mut until = plan.next_until(plan.begin());
-    let mut window = plan.read(&mut reader, until).await?;
-    loop {
-        let next_until = plan.next_until(until);
-        let living = supervisor.compute(move || live(agents, window, (span.since, until)));
-        // The next window is read while this one is lived through.
-        let reading = async {
-            match until < span.until {
-                true => plan.read(&mut reader, next_until).await.map(Some),
-                false => Ok(None),
+    Ok((life.end(), again.map(|length| span.until.minus(length))))
+}
+
+/// The longest time of whole weeks that there are samples of; of days, or of hours, where there is less.
+fn whole(first: Timestamp, span: Span, candidates: &[Candidate]) -> Duration {
+    let signals = candidates.iter().flat_map(|candidate| &candidate.signals);
+    let longest = signals.map(|polled| polled.interval.max(polled.query.step)).max().unwrap_or_default();
+    // A few steps may be missing at the front.
+    let is_late = first.since(span.since) > longest.saturating_mul(2);
+    let length = span.until.since(if is_late { first } else { span.since }).as_secs();
+    let unit = [7 * 86_400, 86_400, 3600].into_iter().find(|unit| length >= *unit).unwrap_or(u64::MAX);
+    Duration::from_secs(length / unit * unit.min(length + 1))
+}
+
+/// Agents on their way through the past.
+struct Life {
+    reader: Reader,
+    plan: Plan,
+    agents: Vec<Rerun>,
+    supervisor: Supervisor,
+    delay: Duration,
+}
+
+impl Life {
+    async fn begin(
+        source: &source::Settings,
+        clock: &Clock,
+        candidates: &[Candidate],
+        span: Span,
+    ) -> Result<Self, HistoryError> {
+        let mut reader = Reader::new(source, clock)?;
+        let delay = reader.delay().await;
+        let mut plan = Plan::new(candidates, delay, span);
+        for read in &mut plan.reads {
+            let (first, last) = (read.at(span.since, delay), read.at(span.until, delay));
+            for at in [first, last] {
+                reader.count(&mut read.stream, at).await?;
             }
-        };
-        let (lived, read) = tokio::join!(living, reading);
-        agents = lived.ok_or(HistoryError::Worker)?;
-        let whole = span.until.since(span.since).as_secs_f64().max(1.0);
-        progress(Progress {
-            share: (until.since(span.since).as_secs_f64() / whole).min(1.0),
-            at: until,
-            requests: reader.reading.requests,
-            samples: reader.reading.samples,
-            incidents: agents.first().map_or(0, Rerun::incidents),
-        });
-        match read? {
-            Some(read) => (window, until) = (read, next_until),
-            None => break,
+        }
+        let agents = candidates.iter().map(|candidate| candidate.begin(delay, span.since)).collect();
+        Ok(Self { reader, plan, agents, supervisor: Supervisor::new(), delay })
+    }
+
+    /// Lives from where the plan stands to the end of the span; what is read comes so much `later`.
+    async fn pass(
+        &mut self,
+        later: Duration,
+        (from, to): (f64, f64),
+        progress: &mut impl FnMut(Progress),
+    ) -> Result<(), HistoryError> {
+        let Self { reader, plan, agents, supervisor, .. } = self;
+        let span = plan.span;
+        let begin = if later.is_zero() { plan.begin() } else { span.until.minus(later) };
+        let mut until = plan.next_until(begin);
+        let mut window = plan.read(reader, until).await?;
+        loop {
+            let next_until = plan.next_until(until);
+            let living = std::mem::take(agents);
+            let living = supervisor.compute(move || live(living, window, (span.since, until), later));
+            // The next window is read while this one is lived through.
+            let reading = async {
+                match until < span.until {
+                    true => plan.read(reader, next_until).await.map(Some),
+                    false => Ok(None),
+                }
+            };
+            let (lived, read) = tokio::join!(living, reading);
+            *agents = lived.ok_or(HistoryError::Worker)?;
+            let since = if later.is_zero() { span.since } else { begin };
+            let whole = span.until.since(since).as_secs_f64().max(1.0);
+            let share = (until.since(since).as_secs_f64() / whole).min(1.0);
+            progress(Progress {
+                share: from + (to - from) * share,
+                at: until,
+                requests: reader.reading.requests,
+                samples: reader.reading.samples,
+                incidents: agents.first().map_or(0, Rerun::incidents),
+            });
+            match read? {
+                Some(read) => (window, until) = (read, next_until),
+                None => return Ok(()),
+            }
         }
     }
-    let outcomes = agents.into_iter().map(Rerun::finish).collect();
-    Ok(Lived { outcomes, reading: reader.reading, delay })
+
+    fn end(self) -> Lived {
+        let outcomes = self.agents.into_iter().map(Rerun::finish).collect();
+        Lived { outcomes, reading: self.reader.reading, delay: self.delay }
+    }
 }
 
 /// What was read: for each query its pieces, with the candidates that they are for.
 type Window = Vec<(SignalName, Vec<usize>, Vec<Arc<Piece>>)>;
 
-fn live(mut agents: Vec<Rerun>, window: Window, (since, until): (Timestamp, Timestamp)) -> Vec<Rerun> {
+fn live(
+    mut agents: Vec<Rerun>,
+    window: Window,
+    (since, until): (Timestamp, Timestamp),
+    later: Duration,
+) -> Vec<Rerun> {
     for (signal, takers, pieces) in window {
+        let pieces: Vec<_> = match later.is_zero() {
+            true => pieces,
+            false => pieces.iter().map(|piece| Arc::new(piece.later(later))).collect(),
+        };
         for taker in takers {
             if let Some(agent) = agents.get_mut(taker) {
                 pieces.iter().for_each(|piece| agent.give(&signal, Arc::clone(piece)));
@@ -122,7 +205,7 @@ fn live(mut agents: Vec<Rerun>, window: Window, (since, until): (Timestamp, Time
         if until <= since {
             agent.warm_up();
         } else {
-            agent.run_until(until);
+            agent.run_until(until.plus(later));
         }
     }
     agents
@@ -161,6 +244,14 @@ impl Plan {
             }
         }
         Self { reads, span, delay }
+    }
+
+    /// Goes back: what follows is read again from a time on.
+    fn restart(&mut self, at: Timestamp) {
+        let delay = self.delay;
+        for read in &mut self.reads {
+            read.read_through = read.at(at, delay);
+        }
     }
 
     /// The earliest time that something is read of.
