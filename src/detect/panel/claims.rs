@@ -86,7 +86,8 @@ fn one_detector_alone_is_itself_by_either_rule() {
 #[test]
 fn a_smaller_probability_asks_for_more_of_every_detector_that_knows_one() {
     let values = values(3);
-    for detector in Detector::ALL {
+    // What a level shift learns depends on where its edge is, so its scores are no function of the boundary alone.
+    for detector in Detector::ALL.into_iter().filter(|detector| *detector != Detector::Level) {
         let [often, rarely] = [1e-3, 1e-9].map(|cut| told(detector.into(), Combine::Any, cut, &values));
         let pairs = || often.iter().zip(&rarely).map(|(often, rarely)| (score(often), score(rarely)));
         assert!(pairs().all(|(often, rarely)| rarely <= often + 1e-12), "{detector:?}");
