@@ -91,7 +91,7 @@ mod tests {
 
     fn newer() -> Vec<Migration> {
         let mut migrations = migrations();
-        migrations.push(migration(4, "owner", NEXT));
+        migrations.push(migration(5, "owner", NEXT));
         migrations
     }
 
@@ -108,7 +108,7 @@ mod tests {
         let mut file = raw(&settings.path).await;
         sqlx::query("SELECT owner FROM incidents").fetch_all(&mut file).await.unwrap();
 
-        let copy = Store::open(&Settings { path: dir.path().join("portent.db.backup-v3") }).await.unwrap();
+        let copy = Store::open(&Settings { path: dir.path().join("portent.db.backup-v4") }).await.unwrap();
         assert_eq!(copy.incident(story.id()).await.unwrap(), Some(story.incident().clone()));
     }
 
@@ -144,9 +144,9 @@ mod tests {
         let settings = Settings { path: dir.path().join("portent.db") };
         drop(Store::open_with(&settings, newer()).await.unwrap());
         let error = Store::open(&settings).await.unwrap_err();
-        assert!(matches!(error, StoreError::NewerSchema { found: 4, known: 3, .. }), "{error}");
+        assert!(matches!(error, StoreError::NewerSchema { found: 5, known: 4, .. }), "{error}");
         let text = error.to_string();
-        for part in ["portent.db", "version 4", "up to 3", "newer release"] {
+        for part in ["portent.db", "version 5", "up to 4", "newer release"] {
             assert!(text.contains(part), "{text} lacks {part:?}");
         }
     }
@@ -159,7 +159,7 @@ mod tests {
         old.commit(&story.opening()).await.unwrap();
         drop(old);
         let mut broken = migrations();
-        broken.push(migration(4, "broken", "CREATE TABLE more (id TEXT) STRICT; DROP TABLE no_such_table;"));
+        broken.push(migration(5, "broken", "CREATE TABLE more (id TEXT) STRICT; DROP TABLE no_such_table;"));
         let error = Store::open_with(&settings, broken).await.unwrap_err();
         assert!(matches!(error, StoreError::Migration { .. }), "{error}");
         let again = Store::open(&settings).await.unwrap();

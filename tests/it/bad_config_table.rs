@@ -41,7 +41,7 @@ pub(crate) const CHECKED: &[(&str, &str)] = &[
     ("a number without end", "[source]\nseries_limit = 99999999999999999999999999999999999999999999"),
     ("a word that is not among those allowed", "[signal.x]\nquery = 'up'\ndirection = 'sideways'"),
     ("a detector that is none", "[signal.x]\nquery = 'up'\ndetector = 'oracle'"),
-    ("a list of detectors with one that is none", "[signal.x]\nquery = 'up'\ndetector = ['tail', 'oracle']"),
+    ("a list of detectors with one that is none", "[signal.x]\nquery = 'up'\ndetector = ['tail', 'augur']"),
     ("a list of no detectors", "[signal_defaults]\ndetector = []"),
     ("a detector that stands twice", "[signal_defaults]\ndetector = ['ewma', 'ewma']"),
     ("a detector that is a number", "[signal_defaults]\ndetector = 3"),

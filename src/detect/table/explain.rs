@@ -58,12 +58,15 @@ impl Table {
     ) -> Arc<Trace> {
         let settings = self.settings(row);
         let verdict = judged.verdict;
+        // The episode that begins with this very sample is among them by now.
+        let (alike, first, _) = self.alike(row, sample, &verdict, judged.is_seasonal);
+        let earlier = alike.saturating_sub(1);
         let facts = Facts {
             sample,
             sights: Sights::same(verdict),
             invalid: (self.forced(row, sample.value), self.invalid_run(row)),
             is_low: false,
-            alike: self.alike(row, sample, &verdict, judged.of),
+            alike: (earlier, first.filter(|_| earlier > 0), false),
             evidence: evidence(&self.marks(row), anomaly.side, settings, self.plan.step),
         };
         let mut checks = vec![self.quality_passed(row)];
