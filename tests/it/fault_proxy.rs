@@ -230,7 +230,7 @@ impl Way {
         let request = self.client.post(format!("http://{}{path}", self.backend)).body(form);
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         let mut answer: Value = request.send().await.unwrap().json().await.unwrap();
-        eprintln!("ANSWER {}", answer.to_string().chars().take(300).collect::<String>()); let result = answer["data"]["result"].as_array_mut().unwrap();
+        let result = answer["data"]["result"].as_array_mut().unwrap();
         for series in result.iter_mut() {
             let service = series["metric"]["service"].as_str().map(str::to_owned);
             let values = series["values"].as_array_mut().unwrap();

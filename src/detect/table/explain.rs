@@ -59,7 +59,7 @@ impl Table {
         let settings = self.settings(row);
         let verdict = judged.verdict;
         // The episode that begins with this very sample is among them by now.
-        let (alike, first, _) = self.alike(row, sample, &verdict, judged.is_seasonal);
+        let (alike, first, _) = self.alike(row, sample, &verdict, judged.of);
         let earlier = alike.saturating_sub(1);
         let facts = Facts {
             sample,
