@@ -12,6 +12,8 @@ const AS_LARGE: f64 = 1.25;
 const REMEMBERED: usize = 16;
 /// The first of that many is at least so long ago, and at least so many steps; of more, accordingly less.
 const SINCE: (Duration, u32) = (Duration::from_secs(86_400), 96);
+/// From this score on it is grave.
+const GRAVE: f64 = 2.0;
 /// They count for so long, and for at least so many steps.
 const FOR: (Duration, u32) = (Duration::from_secs(14 * 86_400), 500);
 
@@ -39,6 +41,8 @@ pub(super) enum Matter {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Size {
     pub(super) deviation: f64,
+    /// The score of the sample that is asked about; what is remembered has its first.
+    pub(super) score: f64,
     pub(super) of: Matter,
 }
 
@@ -63,11 +67,13 @@ pub(super) struct Episodes {
 
 impl Episodes {
     /// Whether something this far out, in scales, is usual: it came at least four times within two weeks, about as large or
-    /// larger, four times spread over more than a day, eight over half of one, sixteen over a quarter.
+    /// larger, four times spread over more than a day; what is slight also eight times over half of one, or sixteen over a
+    /// quarter. What is grave is no habit within a day, however often it comes.
     pub(super) fn is_usual(&self, at: Timestamp, size: Size, step: Duration) -> bool {
         let at_ms = at.as_millis();
         let (count, first) = self.alike(at, size, step);
-        let least_ms = span_ms(SINCE, step) / (count / OFTEN).max(1) as i64;
+        let sooner = if size.score < GRAVE { (count / OFTEN).max(1) } else { 1 };
+        let least_ms = span_ms(SINCE, step) / sooner as i64;
         count >= OFTEN && first.is_some_and(|first| at_ms.saturating_sub(first) >= least_ms)
     }
 
@@ -128,7 +134,7 @@ mod tests {
     const STEP: Duration = Duration::from_secs(60);
 
     fn size(deviation: f64) -> Size {
-        Size { deviation, of: Matter::Level }
+        Size { deviation, score: 1.5, of: Matter::Level }
     }
 
     fn hour(n: i64) -> Timestamp {
@@ -158,7 +164,7 @@ mod tests {
     fn jumps_each_morning_make_nothing_of_another_kind_usual() {
         let nights = episodes([0, 24, 48, 72]);
         for of in [Matter::Season, Matter::History, Matter::Rest] {
-            assert!(!nights.is_usual(hour(96), Size { deviation: 5.0, of }, STEP), "{of:?}");
+            assert!(!nights.is_usual(hour(96), Size { deviation: 5.0, score: 1.5, of }, STEP), "{of:?}");
         }
     }
 
@@ -175,6 +181,8 @@ mod tests {
     fn what_comes_every_hour_is_usual_sooner_than_what_comes_each_night() {
         let hours = episodes(0..8);
         assert!(!hours.is_usual(hour(11), size(10.0), STEP));
+        let grave = Size { score: 2.0, ..size(10.0) };
+        assert!(!hours.is_usual(hour(12), grave, STEP), "what is grave is asked to come for a day");
         assert!(hours.is_usual(hour(12), size(10.0), STEP), "eight times in half a day");
         assert!(episodes((0..16).map(|n| n / 3)).is_usual(hour(6), size(10.0), STEP), "sixteen in a quarter");
     }

@@ -229,7 +229,7 @@ impl Table {
         counts.outside += u64::from(verdict.is_outside());
         self.verdicts[row] = Some(verdict);
 
-        let size = Size { deviation: verdict.z.abs(), of: judged.of };
+        let size = Size { deviation: verdict.z.abs(), score: verdict.score, of: judged.of };
         let counts_at_all = mark.side(self.plan.settings.sides).is_some();
         let is_calm = self.runs[row].anomaly.is_none();
         let settings = self.settings(row);

@@ -267,7 +267,7 @@ impl Table {
         of: Matter,
     ) -> (usize, Option<Timestamp>, bool) {
         let at = Timestamp::from_millis(sample.at_ms);
-        let size = Size { deviation: verdict.z.abs(), of };
+        let size = Size { deviation: verdict.z.abs(), score: verdict.score, of };
         let (count, first_ms) = self.episodes[row].alike(at, size, self.plan.step);
         let counts = self.settings(row).sides.counts(verdict.side) && verdict.is_outside();
         let is_usual = self.settings(row).learns_recurrence()
