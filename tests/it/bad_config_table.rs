@@ -60,7 +60,7 @@ pub(crate) const CHECKED: &[(&str, &str)] = &[
     ("a budget without a time", "[signal_defaults]\nbudget = '2'"),
     ("a budget beside a sigma", "[signal.x]\nquery = 'up'\nbudget = '2/week'\nsigma = 4"),
     ("a common budget beside expected openings", "[signal_defaults]\nfalse_openings_per_day = 1\nbudget = '2/week'"),
-    ("a budget of a signal that is not there", "[signal.x]\nbudget = '2/week'"),
+    ("a budget of a signal that is not there", "[signal.no_such]\nbudget = '2/week'"),
     ("no signal at all", "[source]\nurl = 'http://h'"),
     ("a signal without a query", "[signal.x]"),
     ("an empty query", "[signal.x]\nquery = ''"),
