@@ -121,6 +121,23 @@ impl Panel {
             (self.asked, self.bound) = (asked, asked.bound(settings));
             self.members.iter_mut().for_each(|member| member.tune(&self.bound));
         }
+        if let [only] = self.members.as_mut_slice() {
+            let judged = only.judge(row, sample, &self.bound, settings);
+            if judged.is_none() {
+                only.learn(row, sample.1);
+            }
+            return judged;
+        }
+        self.judge_together(row, sample, settings)
+    }
+
+    /// Asks several detectors.
+    fn judge_together(
+        &mut self,
+        row: usize,
+        sample: (Timestamp, f64),
+        settings: &Settings,
+    ) -> Option<Judged> {
         let (mut decided, mut are_all_warm) = (None, true);
         // Every one judges, also where another one has decided: it is part of how they go on.
         for member in &mut self.members {

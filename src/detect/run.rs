@@ -170,6 +170,9 @@ impl Run {
     /// Takes a sample into the stretch and says whether that is a level by now. A sample at the old level never makes
     /// it one: the new baseline begins where the series is.
     fn stretch_is_a_level(&mut self, at_ms: i64, is_outside: bool, settings: &Settings) -> bool {
+        if self.stretch.is_none() && !is_outside {
+            return false;
+        }
         let fresh = Stretch { since_ms: at_ms, points: 0, outside: 0, inside_in_a_row: 0 };
         let mut stretch = self.stretch.unwrap_or(fresh);
         stretch.points += 1;

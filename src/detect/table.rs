@@ -83,7 +83,7 @@ pub(super) struct Table {
     /// Among so many samples a day, over all signals, the expected false openings are shared.
     samples_a_day: f64,
     episodes: Vec<Episodes>,
-    /// Samples as they came: a ring of `recent_len` a row.
+    /// Samples as they came: a ring of `recent_len`, a power of two, a row.
     recent: Vec<Mark>,
     recent_count: Vec<u64>,
     runs: Vec<Run>,
@@ -118,6 +118,8 @@ pub(super) struct Table {
 impl Table {
     pub(super) fn new(plan: SignalPlan) -> Self {
         let recent_len = RECENT_POINTS_MIN.max(plan.settings.baseline_points).max(plan.settings.open_window);
+        // A mask wraps it then.
+        let recent_len = recent_len.next_power_of_two();
         let step_ms = millis(plan.step);
         let panel = Panel::new(&plan.settings, plan.step);
         let cut = plan.settings.cut(1.0);
@@ -239,7 +241,13 @@ impl Table {
             counts.usual += 1;
             Step::Nothing
         } else {
-            self.load_marks(row);
+            // Only where an anomaly may open it matters what came before.
+            if is_calm && counts_at_all {
+                self.load_marks(row);
+            } else {
+                self.scratch.clear();
+                self.scratch.push(mark);
+            }
             self.runs[row].step(&self.scratch, &verdict, baseline, &self.plan.settings, self.plan.step)
         };
         let step = if is_low { self.withhold(row, step, counts) } else { step };

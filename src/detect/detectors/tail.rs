@@ -9,9 +9,11 @@ mod runs;
 
 use std::time::Duration;
 
+use wide::{f32x8, f64x2};
+
 use self::level::{LOCAL, Levels};
 use self::runs::{FITS, Lengths, Past, RUN_MAX, RUNS};
-use super::fit::{Fit, Prior};
+use super::fit::{Fits, LANES, Prior};
 use crate::detect::finding::Side;
 use crate::detect::opinion::SCORE_MAX;
 use crate::detect::season::{Expectation, Rung, SeasonSettings, Seasons};
@@ -38,6 +40,9 @@ const ROBUST_UNTIL: f32 = 48.0;
 /// The mean absolute deviation of a normal distribution times this is its standard deviation.
 const MEAN_TO_DEVIATION: f64 = 1.2533;
 
+/// The statistic of the local view that is shown where nothing is found.
+const SHOWN: usize = RUNS;
+
 /// No scale and no band is narrower: divisions by it stay finite.
 const LEAST: f64 = 1.5e-154;
 
@@ -58,7 +63,7 @@ struct Scales {
 struct Pending {
     value: f64,
     residuals: [f64; VIEWS],
-    statistics: [f32; FITS],
+    statistics: [f32; LANES],
     /// 0 where the sample was not compared with anything.
     floor: f64,
     /// How many samples in a row, with this one, belong to no anomaly.
@@ -67,7 +72,7 @@ struct Pending {
 
 impl Pending {
     fn unjudged(value: f64) -> Self {
-        Self { value, residuals: [0.0; VIEWS], statistics: [0.0; FITS], floor: 0.0, clean: 0 }
+        Self { value, residuals: [0.0; VIEWS], statistics: [0.0; LANES], floor: 0.0, clean: 0 }
     }
 }
 
@@ -91,10 +96,12 @@ pub(in crate::detect) struct TailOpinion {
 #[derive(Debug, Clone)]
 pub(in crate::detect) struct Tail {
     lengths: Lengths,
-    priors: [Prior; FITS],
+    /// The lengths of the runs, by statistic.
+    least: [f32; LANES],
+    priors: [Prior; LANES],
     levels: Levels,
     rows: Vec<Row>,
-    /// Samples held back: `lengths.least` a row, oldest first.
+    /// Samples held back: a ring of `lengths.least` a row.
     pending: Vec<Pending>,
     seasons: Seasons,
 }
@@ -103,14 +110,16 @@ pub(in crate::detect) struct Tail {
 #[derive(Debug, Clone)]
 struct Row {
     scales: Scales,
-    fits: [Fit; FITS],
+    fits: Fits,
     past: Past,
     /// The smallest usual difference of two samples in a row.
     quantum: f64,
     last: f64,
     /// The probability that the boundaries are for.
     cut: f64,
+    /// How many samples are held back, and where in the ring the oldest is.
     pending: u8,
+    oldest: u8,
     /// How many samples there were since one that belongs to an anomaly.
     clean: u8,
     /// By which rung the long view sees.
@@ -124,6 +133,15 @@ struct Compared {
     residuals: [f64; VIEWS],
 }
 
+/// What there is to weigh of a sample.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    compared: Compared,
+    /// How strong the runs are that end with it.
+    statistics: f32x8,
+    floor: f64,
+}
+
 /// The least of `k` independent samples with a tail of shape s has one of shape s/k: longer runs are held to a lighter
 /// tail.
 fn prior(run: usize, is_least: bool) -> Prior {
@@ -132,15 +150,16 @@ fn prior(run: usize, is_least: bool) -> Prior {
 }
 
 impl Row {
-    fn blank(priors: &[Prior; FITS]) -> Self {
+    fn blank(priors: &[Prior; LANES]) -> Self {
         Self {
             scales: Scales::default(),
-            fits: priors.map(|prior| Fit::new(&prior)),
+            fits: Fits::new(priors),
             past: Past::EMPTY,
             quantum: 0.0,
             last: f64::NAN,
             cut: 0.0,
             pending: 0,
+            oldest: 0,
             clean: 0,
             rung: Rung::Plain,
         }
@@ -163,23 +182,23 @@ impl Row {
     }
 
     /// Residuals from another level are another statistic.
-    fn see_by(&mut self, rung: Rung, priors: &[Prior; FITS]) {
+    fn see_by(&mut self, rung: Rung, priors: &[Prior; LANES]) {
         if rung == self.rung {
             return;
         }
         self.rung = rung;
         (self.scales.values[VIEWS - 1], self.scales.seen[VIEWS - 1]) = (0.0, 0.0);
         self.past.forget_view(VIEWS - 1);
-        for (fit, prior) in self.fits.iter_mut().zip(priors).skip((VIEWS - 1) * RUNS) {
-            *fit = Fit::new(prior);
+        for (nth, prior) in priors.iter().enumerate().skip((VIEWS - 1) * RUNS) {
+            self.fits.forget(nth, prior);
         }
     }
+}
 
-    fn half(&mut self, nth: usize, scale: f64, level: f64, prior: &Prior, settings: &Settings) -> f64 {
-        let boundary = self.fits[nth].boundary(self.cut, prior);
-        let least = larger(settings.min_deviation_absolute, settings.min_deviation_relative * level.abs());
-        larger(boundary * scale, larger(least, LEAST))
-    }
+/// No band is narrower on either side of a level.
+fn least_half(level: f64, settings: &Settings) -> f64 {
+    let least = larger(settings.min_deviation_absolute, settings.min_deviation_relative * level.abs());
+    larger(least, LEAST)
 }
 
 impl Tail {
@@ -187,7 +206,8 @@ impl Tail {
         let lengths = Lengths::at(step);
         Self {
             lengths,
-            priors: std::array::from_fn(|nth| prior(lengths.of(nth), nth.is_multiple_of(RUNS))),
+            least: lengths.by_lane(),
+            priors: std::array::from_fn(|nth| prior(lengths.of(nth.min(FITS - 1)), nth.is_multiple_of(RUNS))),
             levels: Levels::default(),
             rows: Vec::new(),
             pending: Vec::new(),
@@ -226,7 +246,9 @@ impl Tail {
         let season = self.seasons.foretell_and_learn(row, at, value);
         self.rows[row].note_quantum(value);
         if self.levels.accepted(row) < LEAST_LEVEL {
-            self.hold(row, Pending::unjudged(value));
+            if let Some(held) = self.hold(row) {
+                *held = Pending::unjudged(value);
+            }
             return None;
         }
         let compared = self.compare(row, value, season);
@@ -235,18 +257,20 @@ impl Tail {
         let clean = state.clean.saturating_add(1).min(RUN_MAX as u8);
         state.clean = clean;
         let residuals = compared.residuals;
-        let mut pending = Pending { value, residuals, statistics: [0.0; FITS], floor, clean };
-        for (view, residual) in residuals.into_iter().enumerate() {
+        let deviations = std::array::from_fn(|view| {
             let is_known = state.scales.seen[view] >= 5.0;
-            let deviation = if is_known { residual / larger(state.scales.values[view], floor) } else { 0.0 };
-            let statistics = state.past.take(view, deviation, &self.lengths);
-            pending.statistics[view * RUNS..(view + 1) * RUNS].copy_from_slice(&statistics);
+            if is_known { residuals[view] / larger(state.scales.values[view], floor) } else { 0.0 }
+        });
+        let statistics = state.past.take(deviations, &self.lengths);
+        // Field by field: a copy of the whole would wait for what was just written.
+        if let Some(held) = self.hold(row) {
+            (held.value, held.floor, held.clean) = (value, floor, clean);
+            (held.residuals, held.statistics) = (residuals, statistics.to_array());
         }
-        self.hold(row, pending);
         if !self.is_warm(row) {
             return None;
         }
-        Some(self.weigh(row, &pending, compared.expected, cut, settings))
+        Some(self.weigh(row, &Seen { compared, statistics, floor }, cut, settings))
     }
 
     /// What a sample is compared with, and by how much it differs. The long view goes by the season where there is one.
@@ -264,47 +288,51 @@ impl Tail {
     }
 
     /// The strongest statistic decides: how far it is out, in terms of its boundary.
-    fn weigh(
-        &mut self,
-        row: usize,
-        pending: &Pending,
-        levels: [f64; VIEWS],
-        cut: f64,
-        settings: &Settings,
-    ) -> TailOpinion {
+    fn weigh(&mut self, row: usize, seen: &Seen, cut: f64, settings: &Settings) -> TailOpinion {
+        let Seen { compared: Compared { expected: levels, residuals }, statistics, floor } = *seen;
         let state = &mut self.rows[row];
         // Three views look at each sample.
         let each = cut / VIEWS as f64;
         if (state.cut - each).abs() > 1e-6 * each {
             state.cut = each;
-            state.fits.iter_mut().for_each(Fit::forget_boundary);
+            state.fits.forget_boundaries();
         }
-        let scales = state.scales.values.map(|scale| larger(scale, pending.floor));
-        // The local view is the one shown where nothing is found.
-        let (mut best, mut best_nth) = (0.0, RUNS);
-        for nth in 0..FITS {
-            let view = nth / RUNS;
-            let statistic = f64::from(pending.statistics[nth]);
-            let is_young = view == VIEWS - 1 && state.fits[nth].is_younger_than(WARM_UP_LONG);
-            if statistic <= 0.0 || is_young || self.lengths.is_repeated(nth) {
-                continue;
-            }
-            let half = state.half(nth, scales[view], levels[view], &self.priors[nth], settings);
-            let score = statistic * scales[view] / half;
-            if score > best {
-                (best, best_nth) = (score, nth);
+        let scales @ [of_first, of_local, of_long] = state.scales.values.map(|scale| larger(scale, floor));
+        let [first_least, local_least, long_least] = levels.map(|level| least_half(level, settings));
+        let boundaries = state.fits.boundaries(statistics, SHOWN, each, &self.priors).to_array();
+        let statistics = statistics.to_array();
+        let of_view = |view: usize, scale: f64, least: f64| {
+            let of =
+                |lanes: &[f32; LANES]| f64x2::new([lanes[view * RUNS].into(), lanes[view * RUNS + 1].into()]);
+            let scale = f64x2::splat(scale);
+            let half = (of(&boundaries) * scale).fast_max(f64x2::splat(least));
+            ((of(&statistics) * scale / half).to_array(), half.to_array())
+        };
+        let (first, first_halves) = of_view(0, of_first, first_least);
+        let (local, local_halves) = of_view(1, of_local, local_least);
+        let (long, long_halves) = of_view(2, of_long, long_least);
+        let is_young = state.fits.is_younger_than((VIEWS - 1) * RUNS, WARM_UP_LONG);
+        let long = if is_young { [0.0; RUNS] } else { long };
+        let (mut best, mut best_nth, mut half) = (0.0, SHOWN, local_halves[0]);
+        let all = [(first, first_halves), (local, local_halves), (long, long_halves)];
+        for (view, (scores, halves)) in all.into_iter().enumerate() {
+            for nth in 0..RUNS {
+                let is_better = scores[nth] > best;
+                best = if is_better { scores[nth] } else { best };
+                best_nth = if is_better { view * RUNS + nth } else { best_nth };
+                half = if is_better { halves[nth] } else { half };
             }
         }
         let view = best_nth / RUNS;
-        let deviation = [1, 2].map(|view| pending.residuals[view].abs() / scales[view]);
+        let deviation = [1, 2].map(|view| residuals[view].abs() / scales[view]);
         let is_seasonal = view == VIEWS - 1 && state.rung != Rung::Plain;
         TailOpinion {
             expected: levels[view],
-            half: state.half(best_nth, scales[view], levels[view], &self.priors[best_nth], settings),
+            half,
             scale: scales[view],
             score: best.min(SCORE_MAX),
-            side: if pending.residuals[view] >= 0.0 { Side::Up } else { Side::Down },
-            deviation: if is_seasonal { deviation[1] } else { deviation[0].max(deviation[1]) },
+            side: if residuals[view] >= 0.0 { Side::Up } else { Side::Down },
+            deviation: if is_seasonal { deviation[1] } else { larger(deviation[0], deviation[1]) },
             is_seasonal,
             run: self.lengths.of(best_nth),
         }
@@ -319,9 +347,8 @@ impl Tail {
     pub(in crate::detect) fn half_width(&self, row: usize, settings: &Settings) -> Option<f64> {
         let (level, scale) = self.expectation(row, settings)?;
         let state = &self.rows[row];
-        let mut fit = state.fits[RUNS];
         let cut = state.cut.max(f64::MIN_POSITIVE);
-        let half = fit.boundary(cut, &self.priors[RUNS]) * scale;
+        let half = state.fits.boundary(SHOWN, cut, &self.priors[SHOWN]) * scale;
         Some(half.max(settings.min_deviation_absolute).max(settings.min_deviation_relative * level.abs()))
     }
 
@@ -337,15 +364,15 @@ impl Tail {
     /// Takes the samples that were held back long enough; all but `lengths.least - 1` of them may still be the beginning
     /// of something.
     pub(in crate::detect) fn learn(&mut self, row: usize) {
-        let (from, least) = (row * self.lengths.least, self.lengths.least);
-        if usize::from(self.rows[row].pending) < least {
+        let least = self.lengths.least;
+        let state = &mut self.rows[row];
+        if usize::from(state.pending) < least {
             return;
         }
-        let first = self.pending[from];
-        for nth in from + 1..from + least {
-            self.pending[nth - 1] = self.pending[nth];
-        }
-        self.rows[row].pending -= 1;
+        let oldest = usize::from(state.oldest);
+        state.oldest = if oldest + 1 == least { 0 } else { state.oldest + 1 };
+        state.pending -= 1;
+        let first = self.pending[row * least + oldest];
         self.take(row, &first);
     }
 
@@ -371,12 +398,17 @@ impl Tail {
         self.seasons.shift(row, level - before);
     }
 
-    fn hold(&mut self, row: usize, pending: Pending) {
-        let held = usize::from(self.rows[row].pending);
-        if held < self.lengths.least {
-            self.pending[row * self.lengths.least + held] = pending;
-            self.rows[row].pending += 1;
+    /// The place for a sample that is held back, if there is one.
+    fn hold(&mut self, row: usize) -> Option<&mut Pending> {
+        let (least, state) = (self.lengths.least, &mut self.rows[row]);
+        let held = usize::from(state.pending);
+        if held == least {
+            return None;
         }
+        state.pending += 1;
+        let place = usize::from(state.oldest) + held;
+        let place = if place < least { place } else { place - least };
+        Some(&mut self.pending[row * least + place])
     }
 
     fn take(&mut self, row: usize, pending: &Pending) {
@@ -400,14 +432,16 @@ impl Tail {
                 let residual = if residual < most { residual } else { most };
                 *scale += (MEAN_TO_DEVIATION * residual - *scale) / f64::from(seen);
             }
-            if seen > 8.0 {
-                for nth in view * RUNS..(view + 1) * RUNS {
-                    // A run that reaches back into an anomaly is none of the noise.
-                    if self.lengths.of(nth) <= usize::from(pending.clean) {
-                        state.fits[nth].learn(pending.statistics[nth], &self.priors[nth]);
-                    }
-                }
-            }
+        }
+        // A run that reaches back into an anomaly is none of the noise.
+        let (clean, statistics) = (f32::from(pending.clean), f32x8::new(pending.statistics));
+        let is_known = state.scales.seen.map(|seen| seen > 8.0);
+        if is_known == [true; VIEWS] {
+            state.fits.learn(statistics, f32x8::new(self.least), clean, &self.priors);
+        } else {
+            let of = |nth: usize| is_known.get(nth / RUNS).is_some_and(|is_known| *is_known);
+            let least = std::array::from_fn(|nth| if of(nth) { self.least[nth] } else { f32::INFINITY });
+            state.fits.learn(statistics, f32x8::new(least), clean, &self.priors);
         }
     }
 }

@@ -8,11 +8,16 @@ const DAY_MS: i64 = 86_400_000;
 const SLOT_MS_MAX: i64 = 900_000;
 
 /// How long a slot is, and how many there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Calendar {
     pub(super) step_ms: i64,
     pub(super) slot_ms: i64,
     day_slots: i64,
+    /// Where the middle of a slot's samples lies in it: they are at the beginning of each step, so that it is half a step
+    /// before the slot's.
+    middle_ms: f64,
+    /// What a millisecond leans; 0 where a slot has one sample.
+    lean_per_ms: f64,
 }
 
 /// A point of local time: the slot, counted from a Thursday's midnight long ago, and how far into it.
@@ -41,7 +46,9 @@ impl Calendar {
             let counts = (1..=DAY_MS / step_ms).rev();
             counts.filter(|count| DAY_MS % count == 0).map(|count| DAY_MS / count).next().unwrap_or(DAY_MS)
         };
-        Self { step_ms, slot_ms, day_slots: DAY_MS / slot_ms }
+        let middle_ms = (slot_ms - step_ms) as f64 / 2.0;
+        let lean_per_ms = if slot_ms > step_ms { 1.0 / slot_ms as f64 } else { 0.0 };
+        Self { step_ms, slot_ms, day_slots: DAY_MS / slot_ms, middle_ms, lean_per_ms }
     }
 
     /// Slots a day; at least one.
@@ -71,12 +78,17 @@ impl Calendar {
 
     /// The slot of a local time.
     pub(super) fn place(self, local_ms: i64) -> Place {
-        let within = local_ms.rem_euclid(self.slot_ms);
-        // Samples lie at the beginning of each step, so their middle is half a step before the slot's.
-        let middle = (self.slot_ms - self.step_ms) as f64 / 2.0;
-        let lean =
-            if self.slot_ms > self.step_ms { (within as f64 - middle) / self.slot_ms as f64 } else { 0.0 };
-        Place { lean: lean.clamp(-0.5, 0.5), ..self.slot(local_ms.div_euclid(self.slot_ms)) }
+        self.place_near(self.slot(local_ms.div_euclid(self.slot_ms)), local_ms)
+    }
+
+    /// The same, of a time that probably lies in the slot of another: divisions cost more than all else here.
+    pub(super) fn place_near(self, slot: Place, local_ms: i64) -> Place {
+        let within = local_ms.saturating_sub(slot.number.saturating_mul(self.slot_ms));
+        if within < 0 || within >= self.slot_ms {
+            return self.place(local_ms);
+        }
+        let lean = (within as f64 - self.middle_ms) * self.lean_per_ms;
+        Place { lean: lean.clamp(-0.5, 0.5), ..slot }
     }
 
     /// The middle of a slot.

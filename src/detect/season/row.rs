@@ -189,12 +189,15 @@ impl Row {
         let around = Season { value: before, low: before.min(after), high: before.max(after) };
         let excursion = deviation - around.nearest(deviation);
         let last = std::mem::replace(&mut self.open.before, excursion);
+        let scale = (SCALES_PER_ERROR * f64::from(self.distance)).max(terms.settings.floor(0.0));
+        if excursion.abs() <= EXCURSION_SCALES * scale {
+            return;
+        }
         let agreed = match calendar.has_neighbours() {
             true if (last < 0.0) != (excursion < 0.0) => 0.0,
             true if last.abs() < excursion.abs() => last,
             true | false => excursion,
         };
-        let scale = (SCALES_PER_ERROR * f64::from(self.distance)).max(terms.settings.floor(0.0));
         let agreed_deviation = deviation - excursion + agreed;
         if agreed.abs() > EXCURSION_SCALES * scale && agreed_deviation.abs() > self.open.farthest.abs() {
             self.open.farthest = agreed_deviation;

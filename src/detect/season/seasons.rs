@@ -19,6 +19,8 @@ use crate::time::Timestamp;
 pub struct Seasons {
     settings: SeasonSettings,
     calendar: Calendar,
+    /// Where the last sample was: the next one of all series is mostly in the same slot.
+    near: Place,
     rows: Vec<Row>,
 }
 
@@ -41,7 +43,8 @@ pub struct SeasonView {
 impl Seasons {
     /// Takes the settings and the step of the signal.
     pub fn new(settings: &SeasonSettings, step: Duration) -> Self {
-        Self { settings: settings.clone(), calendar: Calendar::new(step), rows: Vec::new() }
+        let calendar = Calendar::new(step);
+        Self { settings: settings.clone(), calendar, near: calendar.slot(0), rows: Vec::new() }
     }
 
     /// How long a slot is.
@@ -111,7 +114,8 @@ impl Seasons {
         at: Timestamp,
         value: f64,
     ) -> Option<Expectation> {
-        let place = self.place(at.as_millis());
+        let place = self.calendar.place_near(self.near, self.settings.zone.local_ms(at.as_millis()));
+        self.near = place;
         let terms = Terms { calendar: self.calendar, settings: &self.settings };
         let row = self.rows.get_mut(row)?;
         let is_seasonal = row.ladder.rung() != Rung::Plain;

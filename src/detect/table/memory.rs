@@ -5,8 +5,8 @@ use crate::detect::run::Mark;
 
 impl Table {
     pub(super) fn remember(&mut self, row: usize, mark: Mark) {
-        let place = (self.recent_count[row] % self.recent_len as u64) as usize;
-        self.recent[row * self.recent_len + place] = mark;
+        let place = self.place(row, self.recent_count[row]);
+        self.recent[place] = mark;
         self.recent_count[row] += 1;
     }
 
@@ -16,8 +16,7 @@ impl Table {
         let held = count.min(self.plan.settings.open_window as u64).min(self.recent_len as u64);
         self.scratch.clear();
         for nth in count - held..count {
-            let place = (nth % self.recent_len as u64) as usize;
-            self.scratch.push(self.recent[row * self.recent_len + place]);
+            self.scratch.push(self.recent[self.place(row, nth)]);
         }
     }
 
@@ -25,7 +24,11 @@ impl Table {
     pub(super) fn marks(&self, row: usize) -> Vec<Mark> {
         let count = self.recent_count[row];
         let held = count.min(self.recent_len as u64);
-        let place = |nth: u64| row * self.recent_len + (nth % self.recent_len as u64) as usize;
-        (count - held..count).map(|nth| self.recent[place(nth)]).collect()
+        (count - held..count).map(|nth| self.recent[self.place(row, nth)]).collect()
+    }
+
+    /// Where a row's nth sample is.
+    fn place(&self, row: usize, nth: u64) -> usize {
+        row * self.recent_len + (nth as usize & (self.recent_len - 1))
     }
 }

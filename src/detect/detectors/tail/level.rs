@@ -5,6 +5,8 @@
 )]
 #![expect(clippy::float_cmp, reason = "an order statistic is one of the values themselves")]
 
+use wide::f64x2;
+
 /// So many accepted samples make the local level.
 pub(super) const LOCAL: usize = 24;
 /// The long level is the median of so many.
@@ -141,18 +143,34 @@ impl Row {
 
     fn accept_local(&mut self, value: f64) {
         let (place, held) = (usize::from(self.local_place), self.local_len());
-        let below = |sorted: &[f64], value: f64| sorted.iter().filter(|one| **one < value).count();
-        let from = if held == LOCAL { below(&self.sorted, self.local[place]) } else { held };
-        let to = below(&self.sorted[..held], value);
-        if from < to {
-            self.sorted.copy_within(from + 1..to, from);
-            self.sorted[to - 1] = value;
+        if held == LOCAL {
+            self.exchange(self.local[place], value);
         } else {
-            self.sorted.copy_within(to..from, to + 1);
-            self.sorted[to] = value;
+            let at = self.sorted[..held].partition_point(|one| *one < value);
+            self.sorted.copy_within(at..held, at + 1);
+            self.sorted[at] = value;
         }
         self.local[place] = value;
         self.local_place = if place + 1 == LOCAL { 0 } else { self.local_place + 1 };
+    }
+
+    /// Puts another value in order in the place of one of them. Where it belongs is anybody's guess, so that a search and a
+    /// move of so few numbers costs more than to move each by what it is.
+    fn exchange(&mut self, old: f64, new: f64) {
+        let (old, new) = (f64x2::splat(old), f64x2::splat(new));
+        let pair = |sorted: &[f64; LOCAL], nth: usize| f64x2::new([sorted[2 * nth], sorted[2 * nth + 1]]);
+        let across = |low: f64x2, high: f64x2| f64x2::new([low.to_array()[1], high.to_array()[0]]);
+        let (mut here, mut before) = (pair(&self.sorted, 0), f64x2::splat(f64::NEG_INFINITY));
+        for nth in 0..LOCAL / 2 {
+            let is_last = nth + 1 == LOCAL / 2;
+            let next = if is_last { f64x2::splat(f64::INFINITY) } else { pair(&self.sorted, nth + 1) };
+            // What is not below the old one moves down by one place ...
+            let without = here.simd_lt(old).bitselect(here, across(here, next));
+            // ... and what is above the new one up again.
+            let with = without.fast_min(new).fast_max(across(before, without));
+            self.sorted[2 * nth..2 * nth + 2].copy_from_slice(&with.to_array());
+            (before, here) = (without, next);
+        }
     }
 
     /// The last samples.
@@ -183,11 +201,9 @@ impl Row {
     }
 
     fn count(&mut self, value: f64, by: i8) {
-        if value < self.long_level {
-            self.below = self.below.wrapping_add_signed(by);
-        } else if value == self.long_level {
-            self.equal = self.equal.wrapping_add_signed(by);
-        }
+        // Without a branch, since noise makes a guess of it.
+        self.below = self.below.wrapping_add_signed(by * i8::from(value < self.long_level));
+        self.equal = self.equal.wrapping_add_signed(by * i8::from(value == self.long_level));
     }
 
     /// Moves the long level to the median: from where it was, value by value, which are few steps. No order of the whole
@@ -201,30 +217,51 @@ impl Row {
                 return;
             }
             let above = self.below + self.equal;
-            self.long_level = next(values, self.long_level, if is_below { -1.0 } else { 1.0 });
+            let next = if is_below { next_below } else { next_above };
+            self.long_level = next(values, self.long_level);
             self.equal = values.iter().filter(|one| **one == self.long_level).count() as u8;
             self.below = if is_below { self.below - self.equal } else { above };
         }
     }
 }
 
-/// The nearest of the values that are beyond one, above it where `sign` is 1 and below it where it is -1; infinite where
-/// there is none. Four at a time and without a branch, since noise makes a guess of each.
-fn next(values: &[f64], from: f64, sign: f64) -> f64 {
-    const LANES: usize = 4;
-    let from = from * sign;
-    let mut nearest = [f64::INFINITY; LANES];
-    let look = |nearest: &mut [f64; LANES], values: &[f64; LANES]| {
-        for (nearest, value) in nearest.iter_mut().zip(values) {
-            let value = value * sign;
-            let beyond = if value > from { value } else { f64::INFINITY };
-            *nearest = if beyond < *nearest { beyond } else { *nearest };
-        }
+/// The nearest of the values that are above one; infinite where there is none. Without a branch, since noise makes a
+/// guess of each.
+fn next_above(values: &[f64], from: f64) -> f64 {
+    let nearest = |nearest: f64x2, pair: f64x2| {
+        let above = pair.simd_gt(f64x2::splat(from)).bitselect(pair, f64x2::splat(f64::INFINITY));
+        nearest.fast_min(above)
     };
-    let (whole, rest) = values.as_chunks::<LANES>();
-    whole.iter().for_each(|chunk| look(&mut nearest, chunk));
-    rest.iter().for_each(|value| look(&mut nearest, &[*value; LANES]));
-    sign * nearest.into_iter().fold(f64::INFINITY, |a, b| if b < a { b } else { a })
+    fold(values, f64x2::splat(f64::INFINITY), nearest, f64x2::fast_min)
+        .to_array()
+        .into_iter()
+        .fold(f64::INFINITY, f64::min)
+}
+
+/// The nearest of the values that are below one, likewise.
+fn next_below(values: &[f64], from: f64) -> f64 {
+    let nearest = |nearest: f64x2, pair: f64x2| {
+        let below = pair.simd_lt(f64x2::splat(from)).bitselect(pair, f64x2::splat(f64::NEG_INFINITY));
+        nearest.fast_max(below)
+    };
+    fold(values, f64x2::splat(f64::NEG_INFINITY), nearest, f64x2::fast_max)
+        .to_array()
+        .into_iter()
+        .fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// Folds pairs of values, two pairs at a time.
+fn fold(
+    values: &[f64],
+    start: f64x2,
+    take: impl Fn(f64x2, f64x2) -> f64x2,
+    join: impl Fn(f64x2, f64x2) -> f64x2,
+) -> f64x2 {
+    let (fours, rest) = values.as_chunks::<4>();
+    let both = fours.iter().fold((start, start), |(first, second), [a, b, c, d]| {
+        (take(first, f64x2::new([*a, *b])), take(second, f64x2::new([*c, *d])))
+    });
+    rest.iter().fold(join(both.0, both.1), |all, value| take(all, f64x2::splat(*value)))
 }
 
 /// Which pairs are put in order, one after the other, so that the middle one of so many is the median: without a branch

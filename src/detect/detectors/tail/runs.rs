@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
+use wide::f32x8;
+
 use super::VIEWS;
+use crate::detect::detectors::fit::LANES;
 
 /// Each view looks at two lengths of run.
 pub(super) const RUNS: usize = 2;
@@ -39,52 +42,64 @@ impl Lengths {
         self.by_view[nth / RUNS][nth % RUNS]
     }
 
-    /// Whether a statistic is the same as the one before.
-    pub(super) fn is_repeated(&self, nth: usize) -> bool {
-        nth % RUNS == 1 && self.of(nth) == self.of(nth - 1)
+    /// The lengths of all runs; infinite beyond the last.
+    pub(super) fn by_lane(&self) -> [f32; LANES] {
+        std::array::from_fn(|nth| if nth < FITS { self.of(nth) as f32 } else { f32::INFINITY })
     }
 }
 
-/// The last deviations of one series, in scales and signed, oldest first.
+/// A ring of deviations has room for the longest run, and a length that a mask can wrap.
+const RING: usize = RUN_MAX.next_power_of_two();
+
+/// How far out the last samples of one series were, in scales.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Past {
-    deviations: [[f32; RUN_MAX]; VIEWS],
-    len: [u8; VIEWS],
+    sizes: [[f32; RING]; VIEWS],
+    /// Whether the last one was above.
+    is_up: [bool; VIEWS],
+    /// How many of the last lie on one side, as far as it is counted.
+    run: [u8; VIEWS],
+    place: u8,
 }
 
 impl Past {
-    pub(super) const EMPTY: Self = Self { deviations: [[0.0; RUN_MAX]; VIEWS], len: [0; VIEWS] };
+    pub(super) const EMPTY: Self =
+        Self { sizes: [[0.0; RING]; VIEWS], is_up: [false; VIEWS], run: [0; VIEWS], place: 0 };
 
     pub(super) fn forget_view(&mut self, view: usize) {
-        self.len[view] = 0;
+        self.run[view] = 0;
     }
 
-    /// Takes a deviation and says how strong the runs are that end with it: the least deviation of each, 0 where they
-    /// change sides.
-    pub(super) fn take(&mut self, view: usize, deviation: f64, lengths: &Lengths) -> [f32; RUNS] {
-        let past = &mut self.deviations[view];
-        let before = *past;
-        *past = std::array::from_fn(|nth| before.get(nth + 1).copied().unwrap_or(deviation as f32));
-        let held = (self.len[view] + 1).min(RUN_MAX as u8);
-        self.len[view] = held;
+    /// Takes the signed deviations of a sample and says how strong the runs are that end with it: the least deviation of
+    /// each, 0 where they change sides.
+    pub(super) fn take(&mut self, deviations: [f64; VIEWS], lengths: &Lengths) -> f32x8 {
+        let place = usize::from(self.place);
+        self.place = ((place + 1) % RING) as u8;
+        let [[a, b], [c, d], [e, f]] =
+            std::array::from_fn(|view| self.take_one(view, place, deviations[view], lengths.by_view[view]));
+        f32x8::new([a, b, c, d, e, f, 0.0, 0.0])
+    }
+
+    #[inline]
+    fn take_one(&mut self, view: usize, place: usize, deviation: f64, lengths: [usize; RUNS]) -> [f32; RUNS] {
         let is_up = deviation >= 0.0;
-        let (mut least, mut length) = (f32::MAX, 0);
-        let mut statistics = [0.0; RUNS];
-        let lengths = lengths.by_view[view];
-        for one in past.iter().rev().take(usize::from(held)) {
-            if (*one >= 0.0) != is_up {
-                break;
-            }
-            (least, length) = (least.min(one.abs()), length + 1);
-            if length == lengths[0] {
-                statistics[0] = least;
-            }
-            if length == lengths[1] {
-                statistics[1] = least;
-                break;
-            }
-        }
-        statistics
+        // Without a branch, since noise makes a guess of each.
+        let run = (u8::from(is_up == self.is_up[view]) * self.run[view] + 1).min(RUN_MAX as u8);
+        (self.is_up[view], self.run[view]) = (is_up, run);
+        self.sizes[view][place] = deviation.abs() as f32;
+        let [short, long] = lengths.map(|length| (length, usize::from(run) >= length));
+        let least = self.least_of_last(view, short.0);
+        // Runs of noise are short: whether a short one is there is anybody's guess, whether a long one is hardly any.
+        let longer = if long.1 { self.least_of_last(view, long.0) } else { 0.0 };
+        [if short.1 { least } else { 0.0 }, longer]
+    }
+
+    /// The least of the last so many.
+    #[inline]
+    fn least_of_last(&self, view: usize, length: usize) -> f32 {
+        let last = RING + usize::from(self.place) - 1;
+        let size = |ago: usize| self.sizes[view][(last - ago) % RING];
+        (0..length).map(size).fold(f32::INFINITY, |least, one| if one < least { one } else { least })
     }
 }
 
@@ -103,7 +118,10 @@ mod tests {
     fn a_run_is_as_strong_as_its_weakest_sample_and_ends_where_the_side_changes() {
         let lengths = Lengths::at(Duration::from_secs(60));
         let mut past = Past::EMPTY;
-        let of = |past: &mut Past, deviation| past.take(0, deviation, &lengths);
+        let of = |past: &mut Past, deviation| {
+            let [first, second, ..] = past.take([deviation; VIEWS], &lengths).to_array();
+            [first, second]
+        };
         assert_eq!(of(&mut past, -9.0), [0.0, 0.0]);
         assert_eq!(of(&mut past, 4.0), [0.0, 0.0]);
         assert_eq!(of(&mut past, 7.0), [4.0, 0.0]);
