@@ -117,13 +117,13 @@ impl Fits {
         self.reach = [f32::NAN; LANES];
     }
 
-    /// The values that are exceeded with a probability. That of a statistic which has no value just now, but for the one at
+    /// The values that are exceeded with a probability, each with its own. That of a statistic which has no value just now, but for the one at
     /// `shown`, is worth no fitting: it may be `NaN`.
     pub(super) fn boundaries(
         &mut self,
         values: f32x8,
         shown: usize,
-        probability: f64,
+        probability: impl Fn(usize) -> f64,
         priors: &[Prior; LANES],
     ) -> f32x8 {
         let mut unknown = f32x8::new(self.reach).is_nan().to_bitmask();
@@ -133,7 +133,7 @@ impl Fits {
         while unknown != 0 {
             let nth = unknown.trailing_zeros() as usize;
             unknown &= unknown - 1;
-            self.reach[nth] = self.reach_at(nth, probability, &priors[nth]);
+            self.reach[nth] = self.reach_at(nth, probability(nth), &priors[nth]);
         }
         f32x8::new(self.threshold) + f32x8::new(self.reach)
     }
@@ -143,6 +143,16 @@ impl Fits {
         let known = self.reach[nth];
         let reach = if known.is_nan() { self.reach_at(nth, probability, prior) } else { known };
         f64::from(self.threshold[nth] + reach)
+    }
+
+    /// The value of one that is exceeded with a probability that is not the one asked for mostly.
+    pub(super) fn boundary_at(&self, nth: usize, probability: f64, prior: &Prior) -> f64 {
+        f64::from(self.threshold[nth] + self.reach_at(nth, probability, prior))
+    }
+
+    /// Whether a value is in the tail of one.
+    pub(super) fn is_exceeded_by(&self, nth: usize, value: f32) -> bool {
+        value > self.threshold[nth]
     }
 
     fn reach_at(&self, nth: usize, probability: f64, prior: &Prior) -> f32 {

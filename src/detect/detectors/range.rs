@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::memory::{Floors, usable};
 use super::single::{Rows, Single};
-use super::student::normal_two_sided;
+use super::student::{digamma, normal_two_sided};
 use crate::detect::{Opinion, SCORE_MAX, Side};
 
 const BLOCKS: usize = 16;
@@ -315,18 +315,6 @@ impl Fit {
         let distance = |nth: usize| nth as f64 * (digamma(met(nth + 1)) - digamma(met(nth)));
         Self { taken, above: met(taken), distance: (1..taken).map(distance).sum() }
     }
-}
-
-/// The logarithmic derivative of the gamma function, for 1 and more.
-fn digamma(x: f64) -> f64 {
-    // By recurrence to where the series converges.
-    let (mut x, mut shift) = (x, 0.0);
-    while x < 6.0 {
-        shift -= 1.0 / x;
-        x += 1.0;
-    }
-    let inverse = 1.0 / (x * x);
-    shift + x.ln() - 0.5 / x - inverse * (1.0 / 12.0 - inverse * (1.0 / 120.0 - inverse / 252.0))
 }
 
 #[cfg(test)]

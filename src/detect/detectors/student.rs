@@ -157,6 +157,18 @@ fn beta_fraction(a: f64, b: f64, x: f64) -> f64 {
     result
 }
 
+/// The logarithmic derivative of the gamma function, for 1 and more.
+pub(super) fn digamma(x: f64) -> f64 {
+    // By recurrence to where the series converges.
+    let (mut x, mut shift) = (x, 0.0);
+    while x < 6.0 {
+        shift -= 1.0 / x;
+        x += 1.0;
+    }
+    let inverse = 1.0 / (x * x);
+    shift + x.ln() - 0.5 / x - inverse * (1.0 / 12.0 - inverse * (1.0 / 120.0 - inverse / 252.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,17 +5,23 @@
 )]
 
 mod level;
+mod reached;
+mod row;
 mod runs;
+mod weigh;
 
 use std::time::Duration;
 
-use wide::{f32x8, f64x2};
+use wide::f32x8;
 
 use self::level::{LOCAL, Levels};
-use self::runs::{FITS, Lengths, Past, RUN_MAX, RUNS};
+use self::reached::History;
+use self::row::{Row, larger, prior};
+use self::runs::{FITS, Lengths, RUN_MAX, RUNS};
+use self::weigh::{Compared, Seen};
 use super::fit::{Fits, LANES, Prior};
 use crate::detect::finding::Side;
-use crate::detect::opinion::SCORE_MAX;
+use crate::detect::recurrence::Matter;
 use crate::detect::season::{Expectation, Rung, SeasonSettings, Seasons};
 use crate::detect::settings::Settings;
 use crate::time::Timestamp;
@@ -43,21 +49,6 @@ const MEAN_TO_DEVIATION: f64 = 1.2533;
 /// The statistic of the local view that is shown where nothing is found.
 const SHOWN: usize = RUNS;
 
-/// No scale and no band is narrower: divisions by it stay finite.
-const LEAST: f64 = 1.5e-154;
-
-/// The larger of two numbers, neither of which is `NaN`: `f64::max` pays for that case.
-fn larger(a: f64, b: f64) -> f64 {
-    if a > b { a } else { b }
-}
-
-/// How the views of a series stand.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-struct Scales {
-    values: [f64; VIEWS],
-    seen: [f32; VIEWS],
-}
-
 /// A sample that is not learnt yet: it may still be the beginning of what is found.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Pending {
@@ -68,11 +59,20 @@ struct Pending {
     floor: f64,
     /// How many samples in a row, with this one, belong to no anomaly.
     clean: u8,
+    /// Whether the value can be.
+    is_valid: bool,
 }
 
 impl Pending {
     fn unjudged(value: f64) -> Self {
-        Self { value, residuals: [0.0; VIEWS], statistics: [0.0; LANES], floor: 0.0, clean: 0 }
+        Self {
+            value,
+            residuals: [0.0; VIEWS],
+            statistics: [0.0; LANES],
+            floor: 0.0,
+            clean: 0,
+            is_valid: true,
+        }
     }
 }
 
@@ -84,10 +84,11 @@ pub(in crate::detect) struct TailOpinion {
     pub(in crate::detect) scale: f64,
     pub(in crate::detect) score: f64,
     pub(in crate::detect) side: Side,
-    /// The deviation in scales: from the season where that decides, else from the local or the long level, the larger.
+    /// The deviation in scales: from the season where that decides, else from the local or the long level, the larger; of
+    /// what is beyond all history, the score in sigmas.
     pub(in crate::detect) deviation: f64,
-    /// Whether a season foretells otherwise.
-    pub(in crate::detect) is_seasonal: bool,
+    /// What it is about.
+    pub(in crate::detect) of: Matter,
     /// How many samples in a row, with this one, make the strongest statistic.
     pub(in crate::detect) run: usize,
 }
@@ -104,101 +105,7 @@ pub(in crate::detect) struct Tail {
     /// Samples held back: a ring of `lengths.least` a row.
     pending: Vec<Pending>,
     seasons: Seasons,
-}
-
-/// What is kept of one series beside its levels and seasons.
-#[derive(Debug, Clone)]
-struct Row {
-    scales: Scales,
-    fits: Fits,
-    past: Past,
-    /// The smallest usual difference of two samples in a row.
-    quantum: f64,
-    last: f64,
-    /// The probability that the boundaries are for.
-    cut: f64,
-    /// How many samples are held back, and where in the ring the oldest is.
-    pending: u8,
-    oldest: u8,
-    /// How many samples there were since one that belongs to an anomaly.
-    clean: u8,
-    /// By which rung the long view sees.
-    rung: Rung,
-}
-
-/// What a sample is compared with.
-#[derive(Debug, Clone, Copy)]
-struct Compared {
-    expected: [f64; VIEWS],
-    residuals: [f64; VIEWS],
-}
-
-/// What there is to weigh of a sample.
-#[derive(Debug, Clone, Copy)]
-struct Seen {
-    compared: Compared,
-    /// How strong the runs are that end with it.
-    statistics: f32x8,
-    floor: f64,
-}
-
-/// The least of `k` independent samples with a tail of shape s has one of shape s/k: longer runs are held to a lighter
-/// tail.
-fn prior(run: usize, is_least: bool) -> Prior {
-    let (threshold, mean) = if is_least { (2.5, 0.6) } else { (1.5, 0.4) };
-    Prior { threshold, mean, shape: 0.3 / run as f64, least_shape: 0.1 / run as f64 }
-}
-
-impl Row {
-    fn blank(priors: &[Prior; LANES]) -> Self {
-        Self {
-            scales: Scales::default(),
-            fits: Fits::new(priors),
-            past: Past::EMPTY,
-            quantum: 0.0,
-            last: f64::NAN,
-            cut: 0.0,
-            pending: 0,
-            oldest: 0,
-            clean: 0,
-            rung: Rung::Plain,
-        }
-    }
-
-    /// Follows the smallest usual difference: at once downwards, slowly upwards.
-    fn note_quantum(&mut self, value: f64) {
-        let difference = (value - self.last).abs();
-        self.last = value;
-        if difference > 0.0 && difference.is_finite() {
-            self.quantum =
-                if self.quantum <= 0.0 { difference } else { difference.min(self.quantum * 1.002) };
-        }
-    }
-
-    /// A scale is never below what the series' own resolution and the settings say.
-    fn floor(&self, level: f64, settings: &Settings) -> f64 {
-        let least = larger(settings.scale_floor_absolute, larger(self.quantum, LEAST));
-        larger(settings.scale_floor_relative * level.abs(), least)
-    }
-
-    /// Residuals from another level are another statistic.
-    fn see_by(&mut self, rung: Rung, priors: &[Prior; LANES]) {
-        if rung == self.rung {
-            return;
-        }
-        self.rung = rung;
-        (self.scales.values[VIEWS - 1], self.scales.seen[VIEWS - 1]) = (0.0, 0.0);
-        self.past.forget_view(VIEWS - 1);
-        for (nth, prior) in priors.iter().enumerate().skip((VIEWS - 1) * RUNS) {
-            self.fits.forget(nth, prior);
-        }
-    }
-}
-
-/// No band is narrower on either side of a level.
-fn least_half(level: f64, settings: &Settings) -> f64 {
-    let least = larger(settings.min_deviation_absolute, settings.min_deviation_relative * level.abs());
-    larger(least, LEAST)
+    history: History,
 }
 
 impl Tail {
@@ -212,6 +119,7 @@ impl Tail {
             rows: Vec::new(),
             pending: Vec::new(),
             seasons: Seasons::new(&SeasonSettings::of(settings), step),
+            history: History::at(step),
         }
     }
 
@@ -257,27 +165,31 @@ impl Tail {
         let clean = state.clean.saturating_add(1).min(RUN_MAX as u8);
         state.clean = clean;
         let residuals = compared.residuals;
-        let deviations = std::array::from_fn(|view| {
+        let deviation = |view: usize| {
             let is_known = state.scales.seen[view] >= 5.0;
             if is_known { residuals[view] / larger(state.scales.values[view], floor) } else { 0.0 }
-        });
+        };
+        // One by one: arrays that are made from arrays go through memory.
+        let deviations = [deviation(0), deviation(1), deviation(2)];
         let statistics = state.past.take(deviations, &self.lengths);
         // Field by field: a copy of the whole would wait for what was just written.
         if let Some(held) = self.hold(row) {
             (held.value, held.floor, held.clean) = (value, floor, clean);
+            held.is_valid = settings.valid.side(value).is_none();
             (held.residuals, held.statistics) = (residuals, statistics.to_array());
         }
         if !self.is_warm(row) {
             return None;
         }
-        Some(self.weigh(row, &Seen { compared, statistics, floor }, cut, settings))
+        Some(self.weigh(row, &Seen { compared, value, statistics, floor }, cut, settings))
     }
 
     /// What a sample is compared with, and by how much it differs. The long view goes by the season where there is one.
     fn compare(&mut self, row: usize, value: f64, season: Option<Expectation>) -> Compared {
         let jump = self.levels.jump(row, JUMP.max(2 * self.lengths.least + 1));
         let mut expected = [jump, self.levels.local(row), self.levels.long(row)];
-        let mut residuals = expected.map(|level| value - level);
+        let [jump, local, long] = expected;
+        let mut residuals = [value - jump, value - local, value - long];
         let rung = season.map_or(Rung::Plain, |season| season.rung);
         if let Some(season) = season {
             residuals[VIEWS - 1] = season.beyond(value);
@@ -285,57 +197,6 @@ impl Tail {
         }
         self.rows[row].see_by(rung, &self.priors);
         Compared { expected, residuals }
-    }
-
-    /// The strongest statistic decides: how far it is out, in terms of its boundary.
-    fn weigh(&mut self, row: usize, seen: &Seen, cut: f64, settings: &Settings) -> TailOpinion {
-        let Seen { compared: Compared { expected: levels, residuals }, statistics, floor } = *seen;
-        let state = &mut self.rows[row];
-        // Three views look at each sample.
-        let each = cut / VIEWS as f64;
-        if (state.cut - each).abs() > 1e-6 * each {
-            state.cut = each;
-            state.fits.forget_boundaries();
-        }
-        let scales @ [of_first, of_local, of_long] = state.scales.values.map(|scale| larger(scale, floor));
-        let [first_least, local_least, long_least] = levels.map(|level| least_half(level, settings));
-        let boundaries = state.fits.boundaries(statistics, SHOWN, each, &self.priors).to_array();
-        let statistics = statistics.to_array();
-        let of_view = |view: usize, scale: f64, least: f64| {
-            let of =
-                |lanes: &[f32; LANES]| f64x2::new([lanes[view * RUNS].into(), lanes[view * RUNS + 1].into()]);
-            let scale = f64x2::splat(scale);
-            let half = (of(&boundaries) * scale).fast_max(f64x2::splat(least));
-            ((of(&statistics) * scale / half).to_array(), half.to_array())
-        };
-        let (first, first_halves) = of_view(0, of_first, first_least);
-        let (local, local_halves) = of_view(1, of_local, local_least);
-        let (long, long_halves) = of_view(2, of_long, long_least);
-        let is_young = state.fits.is_younger_than((VIEWS - 1) * RUNS, WARM_UP_LONG);
-        let long = if is_young { [0.0; RUNS] } else { long };
-        let (mut best, mut best_nth, mut half) = (0.0, SHOWN, local_halves[0]);
-        let all = [(first, first_halves), (local, local_halves), (long, long_halves)];
-        for (view, (scores, halves)) in all.into_iter().enumerate() {
-            for nth in 0..RUNS {
-                let is_better = scores[nth] > best;
-                best = if is_better { scores[nth] } else { best };
-                best_nth = if is_better { view * RUNS + nth } else { best_nth };
-                half = if is_better { halves[nth] } else { half };
-            }
-        }
-        let view = best_nth / RUNS;
-        let deviation = [1, 2].map(|view| residuals[view].abs() / scales[view]);
-        let is_seasonal = view == VIEWS - 1 && state.rung != Rung::Plain;
-        TailOpinion {
-            expected: levels[view],
-            half,
-            scale: scales[view],
-            score: best.min(SCORE_MAX),
-            side: if residuals[view] >= 0.0 { Side::Up } else { Side::Down },
-            deviation: if is_seasonal { deviation[1] } else { larger(deviation[0], deviation[1]) },
-            is_seasonal,
-            run: self.lengths.of(best_nth),
-        }
     }
 
     /// How many samples the level has, of how many that make it whole.
@@ -347,7 +208,7 @@ impl Tail {
     pub(in crate::detect) fn half_width(&self, row: usize, settings: &Settings) -> Option<f64> {
         let (level, scale) = self.expectation(row, settings)?;
         let state = &self.rows[row];
-        let cut = state.cut.max(f64::MIN_POSITIVE);
+        let cut = state.cut_of(SHOWN).max(f64::MIN_POSITIVE);
         let half = state.fits.boundary(SHOWN, cut, &self.priors[SHOWN]) * scale;
         Some(half.max(settings.min_deviation_absolute).max(settings.min_deviation_relative * level.abs()))
     }
@@ -378,7 +239,13 @@ impl Tail {
 
     /// Drops what was held back: it belongs to what was found.
     pub(in crate::detect) fn drop_pending(&mut self, row: usize) {
-        (self.rows[row].pending, self.rows[row].clean) = (0, 0);
+        let from = row * self.lengths.least;
+        let (state, all) = (&mut self.rows[row], &self.pending[from..from + self.lengths.least]);
+        // What an anomaly reached is no news once it is over.
+        let held =
+            (0..usize::from(state.pending)).map(|nth| all[(usize::from(state.oldest) + nth) % all.len()]);
+        held.filter(|pending| pending.is_valid).for_each(|pending| state.reached.hold(pending.value));
+        (state.pending, state.clean) = (0, 0);
     }
 
     /// Samples become the level, whatever it was; scales and tails stay.
@@ -388,6 +255,8 @@ impl Tail {
         let state = &mut self.rows[row];
         (0..VIEWS).for_each(|view| state.past.forget_view(view));
         state.pending = 0;
+        // What was normal stays so, and this is too.
+        values.iter().for_each(|value| state.reached.take(*value, &self.history));
         // What varies more than before is not only elsewhere: two levels in turn are no outage each time.
         let level = self.levels.long(row);
         let last = || values.iter().rev().take(LOCAL);
@@ -413,6 +282,7 @@ impl Tail {
 
     fn take(&mut self, row: usize, pending: &Pending) {
         self.levels.accept(row, pending.value);
+        self.rows[row].reached.take(pending.value, &self.history);
         if pending.floor <= 0.0 {
             return;
         }

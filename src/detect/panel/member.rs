@@ -295,8 +295,7 @@ fn of_tail(
     };
     let baseline = Baseline { mean: opinion.expected, scale: opinion.scale };
     let lead = opinion.run.saturating_sub(1);
-    let of = if opinion.is_seasonal { Matter::Season } else { Matter::Level };
-    Some(Judged { lead, of, ..Judged::pointwise(verdict, baseline) })
+    Some(Judged { lead, of: opinion.of, ..Judged::pointwise(verdict, baseline) })
 }
 
 /// The least deviations widen the band of any detector: on its side, a sample has to be as far from what is expected.

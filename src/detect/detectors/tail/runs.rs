@@ -75,8 +75,8 @@ impl Past {
     pub(super) fn take(&mut self, deviations: [f64; VIEWS], lengths: &Lengths) -> f32x8 {
         let place = usize::from(self.place);
         self.place = ((place + 1) % RING) as u8;
-        let [[a, b], [c, d], [e, f]] =
-            std::array::from_fn(|view| self.take_one(view, place, deviations[view], lengths.by_view[view]));
+        let mut of = |view: usize| self.take_one(view, place, deviations[view], lengths.by_view[view]);
+        let ([a, b], [c, d], [e, f]) = (of(0), of(1), of(2));
         f32x8::new([a, b, c, d, e, f, 0.0, 0.0])
     }
 
@@ -87,11 +87,11 @@ impl Past {
         let run = (u8::from(is_up == self.is_up[view]) * self.run[view] + 1).min(RUN_MAX as u8);
         (self.is_up[view], self.run[view]) = (is_up, run);
         self.sizes[view][place] = deviation.abs() as f32;
-        let [short, long] = lengths.map(|length| (length, usize::from(run) >= length));
-        let least = self.least_of_last(view, short.0);
+        let [short, long] = lengths;
+        let least = self.least_of_last(view, short);
         // Runs of noise are short: whether a short one is there is anybody's guess, whether a long one is hardly any.
-        let longer = if long.1 { self.least_of_last(view, long.0) } else { 0.0 };
-        [if short.1 { least } else { 0.0 }, longer]
+        let longer = if usize::from(run) >= long { self.least_of_last(view, long) } else { 0.0 };
+        [if usize::from(run) >= short { least } else { 0.0 }, longer]
     }
 
     /// The least of the last so many.
