@@ -80,6 +80,7 @@ impl SignalDefaults {
             step: self.step,
             window: Duration::ZERO,
             series_limit: self.tracked_series,
+            overrides: Vec::new(),
         }
     }
 }

@@ -440,6 +440,7 @@ mod tests {
             step: Duration::from_secs(15),
             window: Duration::ZERO,
             series_limit: 100,
+            overrides: Vec::new(),
         }
     }
 }

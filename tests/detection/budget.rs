@@ -68,7 +68,7 @@ fn settings() -> engine::Settings {
         let settings =
             Settings { budget: Some(Allotment { budget, scope: Scope::Signal }), ..Settings::default() };
         let (kind, window) = (Kind::Other, Duration::ZERO);
-        (signal(nth), SignalPlan { settings, kind, step: STEP, window, series_limit: 100 })
+        (signal(nth), SignalPlan { settings, kind, step: STEP, window, series_limit: 100, overrides: Vec::new() })
     };
     engine::Settings {
         signals: BUDGETS.iter().enumerate().map(plan).collect(),

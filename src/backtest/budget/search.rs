@@ -180,7 +180,7 @@ mod tests {
 
     fn plan(settings: Settings) -> SignalPlan {
         let (step, window) = (Duration::from_secs(60), Duration::ZERO);
-        SignalPlan { settings, kind: Kind::Other, step, window, series_limit: 10 }
+        SignalPlan { settings, kind: Kind::Other, step, window, series_limit: 10, overrides: Vec::new() }
     }
 
     /// Signals `a` and `b` under a common budget, `c` with its own, `d` with none.
