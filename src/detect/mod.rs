@@ -40,7 +40,7 @@ pub use self::gaps::Gaps;
 pub use self::gate::{Check, Ending, Gate, Input, Outcome, Trace};
 pub use self::guard::{MinVolume, VOLUME_AGE, ValidRange, Volume};
 pub use self::opinion::{Opinion, SCORE_MAX};
-pub use self::overrides::{Patch, SeriesOverride};
+pub use self::overrides::{Overridden, Patch, SeriesOverride};
 pub use self::run::confidence;
 pub use self::selection::{Combine, Detector, Detectors};
 pub use self::settings::{FORGET_AFTER, Kind, Missing, Settings, Sides, SignalPlan};

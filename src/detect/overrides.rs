@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::budget::{Allotment, Boundary};
 use super::guard::MinVolume;
 use super::settings::{Missing, Settings, Sides, SignalPlan};
-use crate::series::{Matchers, SeriesKey};
+use super::stage::Detect;
+use super::table::Table;
+use crate::series::{Matchers, SeriesKey, SignalName};
 
 /// Some settings for the series of a signal that match. Of several that match, the later one wins, setting by setting.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,6 +66,30 @@ pub struct Patch {
     pub missing: Option<Missing>,
     /// How long to wait where a series that stops means something.
     pub lost_after: Option<Duration>,
+}
+
+/// An override, and for how many series of a signal it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overridden {
+    /// Which entry of the config it is.
+    pub entry: u16,
+    /// The same in words.
+    pub name: Arc<str>,
+    /// How many series it holds for.
+    pub series: usize,
+}
+
+impl Detect {
+    /// The overrides of a signal in their order, and for how many series each holds.
+    pub fn overridden(&self, signal: &SignalName) -> Vec<Overridden> {
+        let overrides = self.tables.get(signal).into_iter().flat_map(Table::overridden);
+        let told = |(over, series): (&SeriesOverride, usize)| Overridden {
+            entry: over.entry,
+            name: Arc::clone(&over.name),
+            series,
+        };
+        overrides.map(told).collect()
+    }
 }
 
 impl Patch {

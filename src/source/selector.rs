@@ -11,6 +11,7 @@ use crate::series::Matchers;
 const BYTES_MAX: usize = 1024;
 /// The name before the braces: without one, Prometheus would not take matchers that hold for an empty label.
 const METRIC: &str = "_";
+const NAMES_A_METRIC: &str = "names a metric, and series have none after a query: name signals in `signals`";
 
 /// Reads label matchers as PromQL writes them, with or without the braces: `service="checkout", route=~"/api/.*"`.
 ///
@@ -30,6 +31,7 @@ pub fn read_matchers(text: &str) -> Result<Matchers, String> {
             let regex: String = regex.chars().take(80).collect();
             format!("has {regex:?}, which is no regular expression that Prometheus takes: correct it, or use = or !=")
         }
+        None if error.contains("metric name must not be set twice") => NAMES_A_METRIC.to_owned(),
         None => format!("{text:?} are no label matchers: {way_out}"),
     })?;
     let Expr::VectorSelector(selector) = expression else {
@@ -40,7 +42,7 @@ pub fn read_matchers(text: &str) -> Result<Matchers, String> {
     }
     let list = selector.matchers.matchers;
     if list.iter().any(|matcher| matcher.name == "__name__") {
-        return Err("names a metric, and series have none after a query: name signals in `signals`".to_owned());
+        return Err(NAMES_A_METRIC.to_owned());
     }
     Matchers::new(list).map_err(|because| because.to_string())
 }

@@ -273,6 +273,7 @@ pub(super) fn status() -> Status {
         signals: vec![SignalStatus {
             is_source_degraded: false,
             name: SignalName::new("error_rate"),
+            overridden: Vec::new(),
             tally,
             judged_through: Some(at(60)),
             polls,
