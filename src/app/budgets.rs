@@ -134,7 +134,8 @@ impl Keeper {
                     of.join(", ")
                 );
                 warn!("a noise budget is not calibrated: {because}");
-                self.failure = Some(Failure { at: now, config_hash: hash, because, of, again_after: GOOD_FOR });
+                self.failure =
+                    Some(Failure { at: now, config_hash: hash, because, of, again_after: GOOD_FOR });
             }
             Err(error) => {
                 let because = format!("{error:#}");
@@ -155,12 +156,7 @@ impl Keeper {
     }
 
     /// Calibrates, and gives the budgets that are those of no series.
-    async fn attempt(
-        &mut self,
-        config: &Config,
-        now: Timestamp,
-        hash: &str,
-    ) -> anyhow::Result<Vec<String>> {
+    async fn attempt(&mut self, config: &Config, now: Timestamp, hash: &str) -> anyhow::Result<Vec<String>> {
         let (series, samples_a_day) = self.load(config);
         let days = (SAMPLES_MAX / samples_a_day.max(1.0)).min(400.0);
         let history = Duration::from_secs_f64(days * 86_400.0).clamp(HISTORY.1, HISTORY.0);

@@ -102,7 +102,8 @@ pub(super) fn overrides(root: &mut Section<'_>, notes: &Notes, signals: &mut [Si
     let tables = root.section("signal");
     let with_own = |signal: &Signal| {
         let mut table = inherited.clone();
-        if let Some(Node { value: Value::Table(own), .. }) = tables.table().get(signal.query.signal.as_str()) {
+        if let Some(Node { value: Value::Table(own), .. }) = tables.table().get(signal.query.signal.as_str())
+        {
             // What clashes is told where the signal is read.
             lay_over(&mut table, own.clone(), &mut Vec::new());
         }
@@ -136,7 +137,10 @@ fn entries<'a>(root: &mut Section<'a>, signals: &[&str]) -> Vec<Entry<'a>> {
     let Some(list) = root.list("override") else { return Vec::new() };
     if let Some(node) = list.get(OVERRIDES_MAX) {
         let found = list.len();
-        root.refuse_node(node, format!("and what follows are too many: {found} overrides, at most {OVERRIDES_MAX}"));
+        root.refuse_node(
+            node,
+            format!("and what follows are too many: {found} overrides, at most {OVERRIDES_MAX}"),
+        );
     }
     let mut entries: Vec<Entry<'a>> = Vec::new();
     for (place, node) in list.iter().take(OVERRIDES_MAX).enumerate() {
@@ -152,11 +156,7 @@ fn entries<'a>(root: &mut Section<'a>, signals: &[&str]) -> Vec<Entry<'a>> {
     entries
 }
 
-fn entry<'a>(
-    root: &Section<'_>,
-    (place, node): (usize, &'a Node),
-    signals: &[&str],
-) -> Option<Entry<'a>> {
+fn entry<'a>(root: &Section<'_>, (place, node): (usize, &'a Node), signals: &[&str]) -> Option<Entry<'a>> {
     let Value::Table(table) = &node.value else {
         root.refuse_node(node, "must be a table: begin it with a line [[override]]");
         return None;
@@ -168,12 +168,14 @@ fn entry<'a>(
         false => None,
     };
     for key in BY_SIGNAL {
-        section.misplaced(key, "holds for all series of a signal: set it in [signal.NAME] or [signal_defaults]");
+        section
+            .misplaced(key, "holds for all series of a signal: set it in [signal.NAME] or [signal_defaults]");
     }
     section.knows(&BY_SERIES);
     section.knows(&["lost_after"]);
     if table.keys().all(|key| matches!(key.as_str(), "matchers" | "signals")) {
-        section.refuse_whole("sets nothing: give what is to be different, such as min_deviation_relative = 0.2");
+        section
+            .refuse_whole("sets nothing: give what is to be different, such as min_deviation_relative = 0.2");
     }
     section.finish();
     let (matchers, limited) = (matchers?, limited.map_or(Some(None), |limited| limited.map(Some))?);
@@ -190,7 +192,11 @@ fn matchers(section: &mut Section<'_>) -> Option<Matchers> {
         Value::List(_) => {
             let texts = section.texts("matchers", ITEMS_MAX, |text| {
                 let inner = text.trim();
-                Ok(inner.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(inner).to_owned())
+                Ok(inner
+                    .strip_prefix('{')
+                    .and_then(|rest| rest.strip_suffix('}'))
+                    .unwrap_or(inner)
+                    .to_owned())
             });
             texts?.join(", ")
         }
@@ -245,7 +251,8 @@ fn check_labels(root: &Section<'_>, entry: &Entry<'_>, concerned: &[&Base<'_>]) 
             (None, []) => "they give none".to_owned(),
             (None, names) => format!("they give {}", listed(names)),
         };
-        let because = format!("{} is no label that the queries of its signals give: {way_out}", quoted(label));
+        let because =
+            format!("{} is no label that the queries of its signals give: {way_out}", quoted(label));
         root.of(entry.node, entry.table).refuse("matchers", because);
     }
 }
@@ -272,7 +279,9 @@ fn check_detectors(root: &Section<'_>, entry: &Entry<'_>, concerned: &[&Base<'_>
         let uses = |signal: &&Signal| {
             let mut detectors = signal.plan.settings.detector.iter();
             match key {
-                "sigma" => detectors.any(|detector| matches!(detector, Detector::Classic | Detector::Seasonal)),
+                "sigma" => {
+                    detectors.any(|detector| matches!(detector, Detector::Classic | Detector::Seasonal))
+                }
                 "false_openings_per_day" => {
                     detectors.any(|detector| !matches!(detector, Detector::Classic | Detector::Flatline))
                 }
@@ -283,7 +292,8 @@ fn check_detectors(root: &Section<'_>, entry: &Entry<'_>, concerned: &[&Base<'_>
             let names: BTreeSet<String> =
                 signals.iter().map(|signal| signal.plan.settings.detector.to_string()).collect();
             let names: Vec<String> = names.into_iter().collect();
-            let instead = if key == "sigma" { "false_openings_per_day or min_deviation_relative" } else { "sigma" };
+            let instead =
+                if key == "sigma" { "false_openings_per_day or min_deviation_relative" } else { "sigma" };
             let because = format!("is nothing to the detector {}: give {instead}", names.join(", "));
             section.refuse(key, because);
         }

@@ -67,6 +67,15 @@ fn text(value: &Value) -> String {
 }
 
 impl Config {
+    /// What an override sets, in the order of the keys.
+    pub(super) fn set_by_override(&self, entry: u16) -> BTreeMap<String, String> {
+        let prefix = format!("override[{entry}].");
+        let pairs = self.values.0.iter();
+        let pairs = pairs.filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?, value)));
+        let set = pairs.filter(|(key, _)| !matches!(*key, "matchers" | "signals"));
+        set.map(|(key, value)| (key.to_owned(), value.clone())).collect()
+    }
+
     /// The settings of a signal that differ from `before`, whether they are its own, inherited, or of some of its series.
     pub fn signal_changes_since(&self, before: &Self, signal: &SignalName) -> Vec<KeyChange> {
         let own = format!("{}.", join("signal", signal.as_str()));
@@ -80,8 +89,7 @@ impl Config {
             settings.extend(below(&own));
             let signal = config.signals.iter().find(|known| known.query.signal == *signal);
             for over in signal.iter().flat_map(|signal| &signal.plan.overrides) {
-                let set = below(&format!("override[{}].", over.entry));
-                let set = set.into_iter().filter(|(key, _)| !matches!(key.as_str(), "matchers" | "signals"));
+                let set = config.set_by_override(over.entry).into_iter();
                 settings.extend(set.map(|(key, value)| (format!("override {}: {key}", over.name), value)));
             }
             settings

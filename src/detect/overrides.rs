@@ -196,7 +196,8 @@ mod tests {
     fn patches() -> impl Strategy<Value = Patch> {
         let edge = || prop::option::of(prop::option::of(-3_i32..3));
         let number = |edge: Option<Option<i32>>| edge.map(|edge| edge.map(f64::from));
-        let some = (prop::option::of(1.0..5.0_f64), prop::option::of(1_usize..9), prop::option::of(1_usize..9));
+        let some =
+            (prop::option::of(1.0..5.0_f64), prop::option::of(1_usize..9), prop::option::of(1_usize..9));
         let alerts = prop::option::of(any::<bool>());
         (some, edge(), edge(), alerts, prop::option::of(1_u64..100)).prop_map(
             move |((relative, points, window), min, max, alerts, after)| Patch {
@@ -254,7 +255,8 @@ mod tests {
 
     #[test]
     fn a_threshold_takes_a_series_out_of_the_budget_of_an_earlier_entry() {
-        let allotment = Allotment { budget: "2/week".parse().unwrap(), scope: super::super::Scope::Matcher(0) };
+        let allotment =
+            Allotment { budget: "2/week".parse().unwrap(), scope: super::super::Scope::Matcher(0) };
         let budget = Patch {
             budget: Some(Some(allotment)),
             boundary: Some(Boundary::Openings(7.0)),

@@ -183,8 +183,8 @@ pub struct SignalPlan {
 }
 
 impl SignalPlan {
-    /// The signals that tell how much traffic there is.
-    pub(super) fn asks_volume_of(&self) -> impl Iterator<Item = &SignalName> {
+    /// The signals that tell how much traffic there is: at most one, whatever overrides say.
+    pub fn asks_volume_of(&self) -> impl Iterator<Item = &SignalName> {
         let overridden = self.overrides.iter().filter_map(|over| over.patch.volume.as_ref()?.as_ref());
         self.settings.volume.iter().chain(overridden).filter_map(|least| least.of.as_ref())
     }

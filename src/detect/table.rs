@@ -216,7 +216,9 @@ impl Table {
         }
         counts.judged += 1;
 
-        let Some(mut judged) = self.panel.judge(row, (at, value), self.variants.cut(row), self.variants.settings(row)) else {
+        let Some(mut judged) =
+            self.panel.judge(row, (at, value), self.variants.cut(row), self.variants.settings(row))
+        else {
             self.remember(row, Mark { at_ms, value, signed_score: f64::NAN });
             return;
         };
@@ -242,7 +244,13 @@ impl Table {
             Step::Nothing
         } else {
             self.load_marks(row);
-            self.runs[row].step(&self.scratch, &verdict, baseline, self.variants.settings(row), self.plan.step)
+            self.runs[row].step(
+                &self.scratch,
+                &verdict,
+                baseline,
+                self.variants.settings(row),
+                self.plan.step,
+            )
         };
         let step = if is_low { self.withhold(row, step, counts) } else { step };
         let settings = self.settings(row);

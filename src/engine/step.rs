@@ -13,9 +13,7 @@ use super::settings::Settings;
 use super::slots::{Slot, Waiting};
 use super::source::Served;
 use super::standing::{Polls, SourceStanding, Unanswered};
-use crate::detect::{
-    Band, Closed, Detect, Directive, Finding, Overridden, SeriesView, Tally, Verdict, What,
-};
+use crate::detect::{Band, Closed, Detect, Directive, Finding, Overridden, SeriesView, Tally, Verdict, What};
 use crate::diagnose::{Cause, PastIncident};
 use crate::id::IncidentId;
 use crate::incident::{self, Incident, Phase, Requester, Subject};

@@ -85,9 +85,13 @@ fn of(expression: &Expr) -> Option<BTreeSet<String>> {
             Some(of_sides?.into_iter().flatten().collect())
         }
         // These take one vector and give its labels, or some of them; others make labels of their own.
-        Expr::Call(call) if matches!(call.func.name, "clamp" | "clamp_min" | "clamp_max" | "abs" | "round")
-            || matches!(call.func.name, "histogram_quantile" | "sqrt" | "ln" | "log2" | "log10" | "exp")
-            || matches!(call.func.name, "ceil" | "floor" | "sgn" | "sort" | "sort_desc") =>
+        Expr::Call(call)
+            if matches!(call.func.name, "clamp" | "clamp_min" | "clamp_max" | "abs" | "round")
+                || matches!(
+                    call.func.name,
+                    "histogram_quantile" | "sqrt" | "ln" | "log2" | "log10" | "exp"
+                )
+                || matches!(call.func.name, "ceil" | "floor" | "sgn" | "sort" | "sort_desc") =>
         {
             let vector = call.args.args.iter().find(|argument| argument.value_type() == ValueType::Vector);
             of(vector?)
@@ -130,7 +134,9 @@ mod tests {
         check("a=\"b\"}[5m", &format!("\"a=\\\"b\\\"}}[5m\" are no label matchers: {way_out}"));
         check(
             "a=\"b\" or c=\"d\"",
-            &format!("\"a=\\\"b\\\" or c=\\\"d\\\"\" are more than label matchers, of which all have to hold: {way_out}"),
+            &format!(
+                "\"a=\\\"b\\\" or c=\\\"d\\\"\" are more than label matchers, of which all have to hold: {way_out}"
+            ),
         );
         check(
             "route=~\"(\"",

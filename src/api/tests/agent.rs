@@ -36,6 +36,7 @@ fn view(service: &str, values: &[f64]) -> SeriesView {
         scale: Some(1.0),
         recent: times.zip(values.iter().copied()).collect(),
         signed_scores: values.iter().map(|value| (value - 10.0) / 3.0).collect(),
+        overrides: Vec::new(),
     }
 }
 

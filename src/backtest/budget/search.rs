@@ -137,7 +137,9 @@ impl Search {
                     Some((plan, tally.samples_a_day as f64))
                 });
                 let counts = |found: &&Found| {
-                    found.opened_at >= seen.until && scoped.counts(found, &self.settings) && !seen.is_known(found)
+                    found.opened_at >= seen.until
+                        && scoped.counts(found, &self.settings)
+                        && !seen.is_known(found)
                 };
                 let incidents = outcome.found.iter().filter(counts).count();
                 let level = Level { looseness: (looseness * moved).min(loosest), incidents };

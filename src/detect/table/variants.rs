@@ -34,7 +34,10 @@ impl Variant {
     }
 }
 
-#[expect(clippy::indexing_slicing, reason = "a row's variant is one of those that there are, and the first always is")]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a row's variant is one of those that there are, and the first always is"
+)]
 impl Variants {
     pub(super) fn new(plan: &SignalPlan, samples_a_day: f64) -> Self {
         let own = Variant::new(plan.settings.clone(), Vec::new(), samples_a_day);
@@ -51,6 +54,11 @@ impl Variants {
     #[inline]
     pub(super) fn cut(&self, row: usize) -> f64 {
         self.all[self.of_row[row] as usize].cut
+    }
+
+    /// The places, in the plan, of the overrides that hold for a row.
+    fn overrides(&self, row: usize) -> &[u16] {
+        &self.all[self.of_row[row] as usize].overrides
     }
 
     /// Has the expected false openings shared among so many samples a day.
@@ -122,6 +130,8 @@ impl Table {
 
     /// The names of the overrides that hold for a row, in their order.
     pub(super) fn overrides_of(&self, row: usize) -> Vec<Arc<str>> {
-        self.plan.overrides_of(&self.keys[row]).map(|over| over.name.clone()).collect()
+        let places = self.variants.overrides(row).iter();
+        let held = places.filter_map(|place| self.plan.overrides.get(usize::from(*place)));
+        held.map(|over| Arc::clone(&over.name)).collect()
     }
 }

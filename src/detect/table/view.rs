@@ -29,6 +29,7 @@ impl Table {
             scale: baseline.map(|b| b.scale),
             recent: recent.iter().map(|mark| (Timestamp::from_millis(mark.at_ms), mark.value)).collect(),
             signed_scores: recent.iter().map(|mark| mark.signed_score).collect(),
+            overrides: self.overrides_of(row),
         }
     }
 
