@@ -288,7 +288,7 @@ fn check_detectors(root: &Section<'_>, entry: &Entry<'_>, concerned: &[&Base<'_>
                 _ => true,
             }
         };
-        if !signals.is_empty() && !signals.iter().any(|signal| uses(&signal)) {
+        if !signals.is_empty() && !signals.iter().any(uses) {
             let names: BTreeSet<String> =
                 signals.iter().map(|signal| signal.plan.settings.detector.to_string()).collect();
             let names: Vec<String> = names.into_iter().collect();

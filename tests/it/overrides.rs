@@ -67,7 +67,7 @@ async fn an_override_on_one_service_changes_what_opens_there_and_nowhere_else() 
     // The same history with and without it: the one is judged as always, the other but for that service.
     let own = folder_in(folder.path(), "overridden");
     for (folder, text, expected) in
-        [(&own, over("1000"), &others), (&folder_in(folder.path(), "plain"), plain.clone(), &all)]
+        [(&own, over("100"), &others), (&folder_in(folder.path(), "plain"), plain.clone(), &all)]
     {
         let agent = Agent::start(folder, &text);
         agent.ready().await;
@@ -78,7 +78,7 @@ async fn an_override_on_one_service_changes_what_opens_there_and_nowhere_else() 
         .await;
     }
     // What was found then is in the store.
-    let agent = Agent::start(&own, &over("1000"));
+    let agent = Agent::start(&own, &over("100"));
     agent.ready().await;
     let incidents = agent.incidents().await.unwrap();
     assert!(incidents.iter().all(|incident| incident["service"] != service), "{incidents:#?}");
@@ -87,7 +87,7 @@ async fn an_override_on_one_service_changes_what_opens_there_and_nowhere_else() 
     let overrides = told["signal"]["overrides"].as_array().unwrap_or_else(|| panic!("{told:#}"));
     let name = format!("{{service=\"{service}\"}}");
     assert_eq!((&overrides[0]["name"], &overrides[0]["series"]), (&name.clone().into(), &1.into()));
-    assert_eq!(overrides[0]["detection"]["min_deviation_relative"], 1000.0);
+    assert_eq!(overrides[0]["detection"]["min_deviation_relative"], 100.0);
     let series = told["series"].as_array().unwrap().iter();
     let held: Vec<&Value> = series.filter(|series| series["overrides"] != serde_json::json!([])).collect();
     assert!(held.len() == 1 && held[0]["series"]["service"] == service, "{told:#}");
