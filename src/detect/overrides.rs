@@ -225,7 +225,8 @@ mod tests {
             let base = Settings::default();
             let settings = whole.applied_to(&base);
             let relative = last(|patch| patch.min_deviation_relative);
-            prop_assert_eq!(settings.min_deviation_relative, relative.unwrap_or(base.min_deviation_relative));
+            let expected = relative.unwrap_or(base.min_deviation_relative);
+            prop_assert!((settings.min_deviation_relative - expected).abs() < 1e-12);
             let after = list.iter().rev().find_map(|patch| patch.lost_after);
             match (list.iter().rev().find_map(|patch| patch.missing), after) {
                 (Some(Missing::Ignore), _) => prop_assert_eq!(settings.missing, Missing::Ignore),
