@@ -53,6 +53,7 @@ fn measure(series: usize, ticks: i64) -> Cost {
         step: Duration::from_millis(STEP_MS as u64),
         window: Duration::ZERO,
         series_limit: series,
+        overrides: Vec::new(),
     };
     let mut detect = Detect::new([(signal.clone(), plan)]);
     let keys: Vec<Arc<SeriesKey>> = (0..series).map(|nth| key(&signal, nth)).collect();

@@ -108,6 +108,7 @@ impl Life {
             step: Duration::from_millis(STEP_MS as u64),
             window: Duration::ZERO,
             series_limit: series * 2,
+            overrides: Vec::new(),
         };
         let settings = engine::Settings {
             signals: vec![(signal.clone(), plan)],

@@ -99,6 +99,7 @@ impl Poll {
             step: Duration::from_millis(STEP_MS as u64),
             window: Duration::ZERO,
             series_limit: series,
+            overrides: Vec::new(),
         };
         let label = "service".parse().expect("a label's name");
         let mut poll = Self {

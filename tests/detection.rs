@@ -28,6 +28,7 @@ mod detection {
     mod levels;
     mod lives;
     mod opening;
+    mod overrides;
     mod properties;
     mod rates;
     mod rebase;

@@ -32,6 +32,7 @@ mod it {
     pub(crate) mod kill;
     pub(crate) mod llm;
     pub(crate) mod outage;
+    pub(crate) mod overrides;
     pub(crate) mod prometheus;
     pub(crate) mod proxy;
     pub(crate) mod rebase;

@@ -11,6 +11,7 @@ use super::CurrentConfig;
 use super::in_force::in_force;
 use super::parameters::NoParameters;
 use super::problem::ProblemDocument;
+use crate::detect::Scope;
 use crate::runtime::{Handle, Standing, Standings};
 use crate::series::SignalName;
 use crate::store::KeptCalibration;
@@ -26,7 +27,7 @@ pub(super) struct Budgets {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BudgetList)]
 struct ListView {
-    /// The common one first, then those of single signals in the order of the config. At most 101.
+    /// The common one first, then those of single signals and those of overrides in the order of the config. At most 201.
     items: Vec<BudgetView>,
 }
 
@@ -34,7 +35,8 @@ struct ListView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Budget)]
 struct BudgetView {
-    /// The signal whose budget it is; `*` for the one that all signals without their own have in common.
+    /// The signal whose budget it is; `*` for the one that all signals without their own have in common; the matchers of an
+    /// override for that of the series that match.
     name: String,
     /// The budget as it is set, such as `2/week`.
     budget: String,
@@ -52,6 +54,9 @@ struct BudgetView {
     /// Why the last calibration failed, until one succeeds; the boundaries of before are in force.
     #[schema(required = true)]
     failure: Option<String>,
+    /// How many series of its signals an override with this budget holds for now; null where it is no override's.
+    #[schema(required = true)]
+    matched_series: Option<usize>,
     /// Where the boundary of each of its signals lies now.
     signals: Vec<BoundaryView>,
 }
@@ -123,14 +128,29 @@ impl Budgets {
             burn: standing.burnt as f64 / f64::from(standing.budget.incidents()),
             calibration: standing.calibration.as_ref().map(CalibrationView::from),
             failure: standing.failure.clone(),
-            signals: standing.signals.iter().filter_map(|signal| self.boundary(signal)).collect(),
+            matched_series: self.matched(standing),
+            signals: standing.signals.iter().filter_map(|signal| self.boundary(standing, signal)).collect(),
         }
     }
 
+    /// For how many series an override with a budget holds.
+    fn matched(&self, standing: &Standing) -> Option<usize> {
+        let Scope::Matcher(entry) = standing.scope else { return None };
+        let status = self.pipeline.status();
+        let overrides = status.signals.iter().flat_map(|signal| &signal.overridden);
+        Some(overrides.filter(|over| over.entry == entry).map(|over| over.series).sum())
+    }
+
     /// `None` for a signal that a reload has just taken away.
-    fn boundary(&self, signal: &SignalName) -> Option<BoundaryView> {
+    fn boundary(&self, standing: &Standing, signal: &SignalName) -> Option<BoundaryView> {
         let config = in_force(&self.config);
-        let settings = &config.signals.iter().find(|info| info.name == *signal)?.plan.settings;
+        let plan = &config.signals.iter().find(|info| info.name == *signal)?.plan;
+        let settings = match standing.scope {
+            Scope::Common | Scope::Signal => plan.settings.clone(),
+            Scope::Matcher(entry) => {
+                plan.settings_with(plan.overrides.iter().filter(|over| over.entry == entry))
+            }
+        };
         let status = self.pipeline.status();
         let tally = status.signals.iter().find(|status| status.name == *signal).map(|status| status.tally);
         let boundary = settings.boundary();

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::member_view::SeriesNameView;
 use super::vocabulary;
-use crate::detect::{self, Missing, SeriesView, Sides, SignalPlan, Tally};
+use crate::detect::{self, Missing, SeriesOverride, SeriesView, Sides, SignalPlan, Tally};
 use crate::runtime::SignalStatus;
 use crate::series::SignalName;
 
@@ -46,12 +46,28 @@ pub(super) struct SignalView {
     series_limit: usize,
     /// How its samples are judged.
     detection: DetectionView,
+    /// What holds for some of its series only, in the order in which it counts: of several, the last that sets something wins.
+    overrides: Vec<OverrideView>,
     /// How many series it has, by state.
     series: SeriesCountsView,
     /// The last step that was judged; null before the first.
     #[schema(required = true)]
     #[schema(format = DateTime)]
     judged_through_at: Option<String>,
+}
+
+/// How the series that match are judged.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SignalOverride)]
+pub(super) struct OverrideView {
+    /// The signals that it is limited to, where it is, and its matchers.
+    name: String,
+    /// Its matchers, as PromQL writes them.
+    matchers: String,
+    /// How many series match now.
+    series: usize,
+    /// How series are judged for which no other override holds.
+    detection: DetectionView,
 }
 
 /// How samples are judged.
@@ -155,6 +171,8 @@ pub(super) struct SeriesStateView {
     #[schema(required = true)]
     #[schema(format = DateTime)]
     anomalous_since_at: Option<String>,
+    /// The names of the overrides of its signal that hold for it, in their order.
+    overrides: Vec<String>,
 }
 
 impl SignalView {
@@ -171,10 +189,24 @@ impl SignalView {
                 &info.plan.settings,
                 status.map_or(0, |status| status.tally.samples_a_day),
             ),
+            overrides: overrides(info, status),
             series: status.map(|status| (&status.tally).into()).unwrap_or_default(),
             judged_through_at: status.and_then(|status| status.judged_through).map(|at| at.to_string()),
         }
     }
+}
+
+fn overrides(info: &SignalInfo, status: Option<&SignalStatus>) -> Vec<OverrideView> {
+    let samples_a_day = status.map_or(0, |status| status.tally.samples_a_day);
+    let view = |over: &SeriesOverride| OverrideView {
+        name: over.name.to_string(),
+        matchers: over.matchers.to_string(),
+        series: status
+            .and_then(|status| status.overridden.iter().find(|known| known.entry == over.entry))
+            .map_or(0, |known| known.series),
+        detection: DetectionView::new(&info.plan.settings_with([over]), samples_a_day),
+    };
+    info.plan.overrides.iter().map(view).collect()
 }
 
 impl DetectionView {
@@ -269,6 +301,7 @@ impl SeriesStateView {
             lower: view.band.and_then(|(lower, _)| finite(lower)),
             upper: view.band.and_then(|(_, upper)| finite(upper)),
             anomalous_since_at: view.anomaly.map(|anomaly| anomaly.onset.to_string()),
+            overrides: view.overrides.iter().map(ToString::to_string).collect(),
         }
     }
 }

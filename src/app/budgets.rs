@@ -38,8 +38,18 @@ pub(super) struct Keeper {
     pub(super) shown: watch::Sender<Arc<Vec<Standing>>>,
     /// What is in force.
     pub(super) kept: Vec<KeptCalibration>,
-    /// The last calibration that failed: when, of which config, and why.
-    pub(super) failure: Option<(Timestamp, String, String)>,
+    /// The last calibration that failed.
+    pub(super) failure: Option<Failure>,
+}
+
+/// A calibration that failed.
+pub(super) struct Failure {
+    at: Timestamp,
+    config_hash: String,
+    because: String,
+    /// The budgets that it is about; none for all.
+    of: Vec<String>,
+    again_after: Duration,
 }
 
 impl Keeper {
@@ -79,14 +89,15 @@ impl Keeper {
 
     /// Shows how the budgets stand, and says whether there is any.
     async fn show(&self, config: &Config) -> bool {
-        let mut standings = Standing::all(&settings(config), &self.kept);
+        let settings = settings(config);
+        let mut standings = Standing::all(&settings, &self.kept);
         for standing in &mut standings {
             let since = self.clock.now().minus(standing.window());
             match self.store.opened_since(since).await {
-                Ok(opened) => standing.burn(&opened),
+                Ok(opened) => standing.burn(&opened, &settings),
                 Err(error) => warn!("what is burnt of the budget {} is not counted: {error}", standing.name),
             }
-            standing.failure = self.failure.as_ref().map(|(_, _, because)| because.clone());
+            standing.failure = self.failure_of(standing);
         }
         self.metrics.show(&standings);
         let is_any = !standings.is_empty();
@@ -100,9 +111,9 @@ impl Keeper {
         if !self.handle.status().is_ready {
             return false;
         }
-        if let Some((at, of, _)) = &self.failure
-            && *of == hash
-            && now.since(*at) < AGAIN_AFTER
+        if let Some(failure) = &self.failure
+            && failure.config_hash == hash
+            && now.since(failure.at) < failure.again_after
         {
             return false;
         }
@@ -116,18 +127,36 @@ impl Keeper {
     async fn calibrate(&mut self, config: &Config) {
         let (now, hash) = (self.clock.now(), config.hash());
         match self.attempt(config, now, &hash).await {
-            Ok(()) => self.failure = None,
+            Ok(unmatched) if unmatched.is_empty() => self.failure = None,
+            Ok(of) => {
+                let because = format!(
+                    "no series that history has counts toward {}: correct the matchers, or take the override out",
+                    of.join(", ")
+                );
+                warn!("a noise budget is not calibrated: {because}");
+                self.failure =
+                    Some(Failure { at: now, config_hash: hash, because, of, again_after: GOOD_FOR });
+            }
             Err(error) => {
                 let because = format!("{error:#}");
                 warn!(
                     "the noise budgets are not calibrated, the boundaries of before stay in force: {because}"
                 );
-                self.failure = Some((now, hash, because));
+                let (of, again_after) = (Vec::new(), AGAIN_AFTER);
+                self.failure = Some(Failure { at: now, config_hash: hash, because, of, again_after });
             }
         }
     }
 
-    async fn attempt(&mut self, config: &Config, now: Timestamp, hash: &str) -> anyhow::Result<()> {
+    /// Why the calibration of a budget is not what it should be.
+    fn failure_of(&self, standing: &Standing) -> Option<String> {
+        let failure = self.failure.as_ref()?;
+        let concerns = failure.of.is_empty() || failure.of.contains(&standing.name);
+        concerns.then(|| failure.because.clone())
+    }
+
+    /// Calibrates, and gives the budgets that are those of no series.
+    async fn attempt(&mut self, config: &Config, now: Timestamp, hash: &str) -> anyhow::Result<Vec<String>> {
         let (series, samples_a_day) = self.load(config);
         let days = (SAMPLES_MAX / samples_a_day.max(1.0)).min(400.0);
         let history = Duration::from_secs_f64(days * 86_400.0).clamp(HISTORY.1, HISTORY.0);
@@ -135,9 +164,9 @@ impl Keeper {
         let span = Span { since: now.minus(history), until: now };
         let candidate = candidate(config);
         let found = calibrate(&config.source, &self.clock, &candidate, (span, &effort), |_| {}).await?;
-        let Some(Calibrated { calibrations, .. }) = found else { return Ok(()) };
+        let Some(Calibrated { calibrations, unmatched, .. }) = found else { return Ok(Vec::new()) };
         anyhow::ensure!(
-            !calibrations.is_empty(),
+            !calibrations.is_empty() || !unmatched.is_empty(),
             "the backend holds less than an hour of the signals from {} to {now}",
             span.since
         );
@@ -154,7 +183,7 @@ impl Keeper {
             );
         }
         self.kept = kept;
-        Ok(())
+        Ok(unmatched)
     }
 
     /// How many series there are, and how many samples of them a day.

@@ -30,6 +30,7 @@ fn found(service: &str, signal: &str, onset: i64, until: i64) -> Found {
         until: at(until),
         severity: Severity::P2,
         opened_by: signal.clone(),
+        opener: None,
         signals: [signal].into(),
         series: 1,
         worst: None,
@@ -38,7 +39,8 @@ fn found(service: &str, signal: &str, onset: i64, until: i64) -> Found {
 }
 
 fn outcome(found: Vec<Found>) -> Outcome {
-    Outcome { found, beyond: 0, tallies: vec![(SignalName::new("errors"), crate::detect::Tally::default())] }
+    let tallies = vec![(SignalName::new("errors"), crate::detect::Tally::default())];
+    Outcome { found, beyond: 0, tallies, overridden: Default::default() }
 }
 
 fn labels(rows: &str) -> Labels {

@@ -28,11 +28,13 @@ struct View {
     /// From here on it was lived through twice, and the incidents of the second time count.
     begins: f64,
     budgets: Vec<BudgetView>,
+    /// Budgets whose matchers hold for no series of the past.
+    unmatched: Vec<String>,
 }
 
 #[derive(Serialize)]
 struct BudgetView {
-    /// A signal, or `*` for the common one.
+    /// A signal, `*` for the common one, or the matchers of an override.
     name: String,
     budget: String,
     days: f64,
@@ -85,7 +87,7 @@ pub(super) async fn budget(args: BudgetArgs) -> anyhow::Result<ExitCode> {
         format!("{file} has no budget: set one in [signal_defaults] or a signal, such as budget = \"2/week\"")
     })?;
     anyhow::ensure!(
-        !found.calibrations.is_empty(),
+        !found.calibrations.is_empty() || !found.unmatched.is_empty(),
         "{} holds less than an hour of these signals from {} to {until}: give another --since",
         config.source.url,
         span.since
@@ -101,6 +103,7 @@ pub(super) async fn budget(args: BudgetArgs) -> anyhow::Result<ExitCode> {
                 until: until.as_seconds(),
                 begins: found.seen.begin.as_seconds(),
                 budgets: found.calibrations.iter().map(BudgetView::of).collect(),
+                unmatched: found.unmatched.clone(),
             };
             writeln!(out, "{}", serde_json::to_string_pretty(&view)?)?;
         }
@@ -122,7 +125,7 @@ impl BudgetView {
             .iter()
             .map(|level| LevelView { looseness: level.looseness, incidents: level.incidents });
         Self {
-            name: name(calibration),
+            name: calibration.name.clone(),
             budget: calibration.budget.to_string(),
             days: calibration.days,
             expected_per_day: fitted.per_day,
@@ -136,10 +139,6 @@ impl BudgetView {
     }
 }
 
-fn name(calibration: &Calibration) -> String {
-    calibration.signal.as_ref().map_or_else(|| "*".to_owned(), ToString::to_string)
-}
-
 fn text(file: &str, found: &Calibrated) -> String {
     let mut out = String::new();
     let seen = &found.seen;
@@ -150,7 +149,7 @@ fn text(file: &str, found: &Calibrated) -> String {
         let _ = writeln!(
             out,
             "\n{} has a budget of {}, calibrated on {:.1} days",
-            name(calibration),
+            plain(&calibration.name),
             calibration.budget,
             calibration.days
         );
@@ -169,6 +168,14 @@ fn text(file: &str, found: &Calibrated) -> String {
         for (signal, boundary) in &calibration.boundaries {
             let _ = writeln!(out, "  {signal}: {} = {:.4}", boundary.kind(), boundary.value());
         }
+    }
+    for name in &found.unmatched {
+        let _ = writeln!(
+            out,
+            "\n{} is not calibrated: no series of this history matches, or none of those that match has this budget; \
+             correct its matchers, or look further back with --since",
+            plain(name)
+        );
     }
     out
 }

@@ -37,6 +37,9 @@ pub(super) fn marks(settings: &Table) -> Marks {
 fn mark(node: &Node, marks: &mut Marks) {
     let text = match &node.value {
         Value::Table(table) => return table.values().for_each(|node| mark(node, marks)),
+        Value::List(items) if items.iter().any(is_table) => {
+            return items.iter().for_each(|item| mark(item, marks));
+        }
         Value::List(items) => {
             // The path of an item may be that of its list.
             let mut within = BTreeMap::new();
@@ -55,6 +58,10 @@ fn mark(node: &Node, marks: &mut Marks) {
         Value::Time(text) => text.clone(),
     };
     marks.0.insert(node.path.clone(), Digest::of_bytes(text.as_bytes()));
+}
+
+fn is_table(node: &Node) -> bool {
+    matches!(node.value, Value::Table(_))
 }
 
 /// A digest of the file that a key names, where its content is followed.
@@ -97,7 +104,7 @@ impl Changes {
 }
 
 fn is_below(key: &str, section: &str) -> bool {
-    key.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    key.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 impl Config {
@@ -106,7 +113,7 @@ impl Config {
         let paths: BTreeSet<&String> = self.marks.0.keys().chain(before.marks.0.keys()).collect();
         let differs = |path: &&String| self.marks.0.get(*path) != before.marks.0.get(*path);
         let keys: Vec<String> = paths.into_iter().filter(differs).cloned().collect();
-        let sections: BTreeSet<&str> = keys.iter().filter_map(|key| key.split('.').next()).collect();
+        let sections: BTreeSet<&str> = keys.iter().filter_map(|key| key.split(['.', '[']).next()).collect();
         let find = |config: &Self, name: &SignalName| {
             config.signals.iter().find(|signal| signal.query.signal == *name).cloned()
         };

@@ -1,5 +1,6 @@
 //! What `portent check config` says about a config that is sound.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::settings::{Config, Signal};
@@ -33,7 +34,24 @@ impl Config {
             count => text.push_str(&format!("\n{count} signals\n")),
         }
         self.signals.iter().for_each(|signal| describe(signal, &mut text));
+        self.describe_overrides(&mut text);
         text
+    }
+
+    /// What is different for some series, and of which signals.
+    fn describe_overrides(&self, text: &mut String) {
+        let mut by_entry: BTreeMap<u16, (&str, Vec<&str>)> = BTreeMap::new();
+        for signal in &self.signals {
+            for over in &signal.plan.overrides {
+                let (_, signals) = by_entry.entry(over.entry).or_insert((&over.name, Vec::new()));
+                signals.push(signal.query.signal.as_str());
+            }
+        }
+        for (entry, (name, signals)) in by_entry {
+            let set = self.set_by_override(entry);
+            let set: Vec<String> = set.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+            let _ = write!(text, "\n  override {name}, of {}\n    {}\n", signals.join(", "), set.join(", "));
+        }
     }
 
     /// Where the API listens, and whom it lets in.
@@ -111,6 +129,14 @@ mod tests {
         ] {
             assert!(summary.contains(part), "{part:?} is missing in:\n{summary}");
         }
+    }
+
+    #[test]
+    fn overrides_are_told_with_what_they_set() {
+        let text = "[signal.x]\nquery = \"up\"\n[[override]]\nmatchers = 'a!=\"b\"'\nclear_points = 9\nmissing = \"ignore\"";
+        let summary = load_text("t", text, [], &[]).unwrap().summary();
+        let expected = "\n  override {a!=\"b\"}, of x\n    clear_points = 9, missing = ignore\n";
+        assert!(summary.contains(expected), "{summary}");
     }
 
     #[test]

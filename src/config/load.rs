@@ -10,7 +10,7 @@ use super::report::{Mistake, Origin, Place, Report};
 use super::section::{Notes, Section};
 use super::settings::Config;
 use super::tree::{self, Node, Table, Value};
-use super::{api, change, sections, signals, values};
+use super::{api, change, overrides, sections, signals, values};
 use crate::id::Digest;
 
 /// Layer 0: every key with its default.
@@ -112,7 +112,8 @@ fn draft(settings: &Table, notes: &Notes) -> Option<Config> {
     let mut root = Section::root(settings, notes);
     let source = sections::source(&mut root);
     let signal_defaults = signals::defaults(&mut root);
-    let signals = signals::signals(&mut root, notes);
+    let mut signals = signals::signals(&mut root, notes);
+    let overrides = overrides::overrides(&mut root, notes, &mut signals);
     let correlate = sections::correlate(&mut root);
     let incident = sections::incident(&mut root);
     let llm = sections::llm(&mut root);
@@ -127,6 +128,7 @@ fn draft(settings: &Table, notes: &Notes) -> Option<Config> {
         source_lost_after,
         signals,
         signal_defaults: signal_defaults?,
+        overrides,
         correlate: correlate?,
         incident: incident?,
         llm: llm?,

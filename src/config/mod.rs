@@ -10,6 +10,7 @@ mod http;
 mod layers;
 mod load;
 mod nearest;
+mod overrides;
 mod reference;
 mod report;
 mod section;

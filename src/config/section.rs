@@ -154,6 +154,30 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A key that belongs elsewhere; noted with where.
+    pub(super) fn misplaced(&mut self, key: &'static str, because: &str) {
+        if self.table.contains_key(key) {
+            self.asked.insert(key);
+            self.refuse(key, because);
+        }
+    }
+
+    /// Keys that are read by somebody else.
+    pub(super) fn knows(&mut self, keys: &[&'static str]) {
+        self.asked.extend(keys);
+    }
+
+    /// A list whose items are read one by one; `None` where the key is not there, or is no list, which is noted.
+    pub(super) fn list(&mut self, key: &'static str) -> Option<&'a [Node]> {
+        self.asked.insert(key);
+        let node = self.table.get(key)?;
+        if let Value::List(items) = &node.value {
+            return Some(items);
+        }
+        self.refuse(key, format!("must be a list of tables: begin each with a line [[{key}]]"));
+        None
+    }
+
     /// The node of a key; noted where it is missing.
     pub(super) fn node(&mut self, key: &'static str) -> Option<&'a Node> {
         self.required(key, "give a value")

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::change::Marks;
+use super::overrides::ForOthers;
 use super::values::Values;
 use crate::detect::{self, Kind, SignalPlan};
 use crate::id::Digest;
@@ -38,6 +39,8 @@ pub struct Config {
     pub log: telemetry::Settings,
     /// How the pipeline runs.
     pub runtime: runtime::Settings,
+    /// What overrides say of signals that have no table here.
+    pub(super) overrides: Vec<ForOthers>,
     pub(super) hash: Digest,
     pub(super) marks: Marks,
     pub(super) values: Values,
@@ -80,6 +83,7 @@ impl SignalDefaults {
             step: self.step,
             window: Duration::ZERO,
             series_limit: self.tracked_series,
+            overrides: Vec::new(),
         }
     }
 }
@@ -93,10 +97,15 @@ impl Config {
         if self.signals.is_empty() { Err(NoSignals) } else { Ok(&self.signals) }
     }
 
-    /// How a signal is judged: by its own table, or by `[signal_defaults]` where it has none, as in a recording.
+    /// How a signal is judged: by its own table, or by `[signal_defaults]` where it has none, as in a recording; and some of
+    /// its series by overrides.
     pub fn plan_for(&self, signal: &SignalName) -> SignalPlan {
         let own = self.signals.iter().find(|own| own.query.signal == *signal);
-        own.map_or_else(|| self.signal_defaults.plan_for(signal), |own| own.plan.clone())
+        let of_others = || {
+            let overrides = self.overrides.iter().filter_map(|over| over.concerning(signal)).cloned();
+            SignalPlan { overrides: overrides.collect(), ..self.signal_defaults.plan_for(signal) }
+        };
+        own.map_or_else(of_others, |own| own.plan.clone())
     }
 
     /// The SHA-256 of the merged settings without the secrets, in hex: the same settings give the same hash, however

@@ -162,7 +162,8 @@ fn service_label(section: &mut Section<'_>) -> Option<ServiceLabels> {
     names.join("/").parse().map_err(|because: String| section.refuse("service_label", because)).ok()
 }
 
-fn detection(section: &mut Section<'_>) -> Option<detect::Settings> {
+/// Reads how samples are judged.
+pub(super) fn detection(section: &mut Section<'_>) -> Option<detect::Settings> {
     let detector = detectors(section);
     let combine = section.choice("combine", &Combine::ALL.map(|combine| (combine.as_str(), combine)));
     let false_openings_per_day = section.number("false_openings_per_day", 1e-6..=1e6);

@@ -153,9 +153,13 @@ impl Reader<'_> {
             DeValue::Boolean(on) => Value::Switch(*on),
             DeValue::Datetime(time) => Value::Time(time.to_string()),
             DeValue::Array(items) => {
-                let node =
-                    |item: &toml::Spanned<_>| self.node(item.get_ref(), path.clone(), item.span().start);
-                Value::List(items.iter().map(node).collect())
+                let node = |(nth, item): (usize, &toml::Spanned<DeValue<'_>>)| {
+                    // A table of a list has keys of its own, and they have to differ from those of the next one.
+                    let is_table = matches!(item.get_ref(), DeValue::Table(_));
+                    let path = if is_table { format!("{path}[{nth}]") } else { path.clone() };
+                    self.node(item.get_ref(), path, item.span().start)
+                };
+                Value::List(items.iter().enumerate().map(node).collect())
             }
             DeValue::Table(table) => Value::Table(self.table(table, &path)),
         };

@@ -3,6 +3,7 @@
 mod api;
 mod examples;
 mod layering;
+mod overrides;
 mod refusals;
 mod robustness;
 mod secrecy;

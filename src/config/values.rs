@@ -7,7 +7,7 @@ use super::tree::{Node, Table, Value, join};
 use crate::series::SignalName;
 
 /// Sections whose values may be shown. The others say how something is reached, and hold secrets or the paths of them.
-const SHOWN: [&str; 6] = ["signal", "signal_defaults", "correlate", "incident", "runtime", "log"];
+const SHOWN: [&str; 7] = ["signal", "signal_defaults", "override", "correlate", "incident", "runtime", "log"];
 /// A value is shown up to here.
 const CHARS_MAX: usize = 2_000;
 
@@ -41,6 +41,11 @@ fn note(node: &Node, secrets: &BTreeSet<String>, values: &mut Values) {
     if let Value::Table(table) = &node.value {
         return table.values().for_each(|node| note(node, secrets, values));
     }
+    if let Value::List(items) = &node.value
+        && items.iter().any(|item| matches!(item.value, Value::Table(_)))
+    {
+        return items.iter().for_each(|item| note(item, secrets, values));
+    }
     if !secrets.contains(&node.path) {
         let shown: String = text(&node.value).chars().take(CHARS_MAX).collect();
         values.0.insert(node.path.clone(), shown);
@@ -62,7 +67,16 @@ fn text(value: &Value) -> String {
 }
 
 impl Config {
-    /// The settings of a signal that differ from `before`, whether they are its own or inherited.
+    /// What an override sets, in the order of the keys.
+    pub(super) fn set_by_override(&self, entry: u16) -> BTreeMap<String, String> {
+        let prefix = format!("override[{entry}].");
+        let pairs = self.values.0.iter();
+        let pairs = pairs.filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?, value)));
+        let set = pairs.filter(|(key, _)| !matches!(*key, "matchers" | "signals"));
+        set.map(|(key, value)| (key.to_owned(), value.clone())).collect()
+    }
+
+    /// The settings of a signal that differ from `before`, whether they are its own, inherited, or of some of its series.
     pub fn signal_changes_since(&self, before: &Self, signal: &SignalName) -> Vec<KeyChange> {
         let own = format!("{}.", join("signal", signal.as_str()));
         let of_signal = |config: &Self| -> BTreeMap<String, String> {
@@ -73,6 +87,11 @@ impl Config {
             };
             let mut settings = below("signal_defaults.");
             settings.extend(below(&own));
+            let signal = config.signals.iter().find(|known| known.query.signal == *signal);
+            for over in signal.iter().flat_map(|signal| &signal.plan.overrides) {
+                let set = config.set_by_override(over.entry).into_iter();
+                settings.extend(set.map(|(key, value)| (format!("override {}: {key}", over.name), value)));
+            }
             settings
         };
         let (before, after) = (of_signal(before), of_signal(self));

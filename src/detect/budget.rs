@@ -108,6 +108,8 @@ pub enum Scope {
     Common,
     /// One signal.
     Signal,
+    /// The series of one entry of overrides, over all its signals.
+    Matcher(u16),
 }
 
 /// The budget that a signal has a part in.

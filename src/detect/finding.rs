@@ -138,6 +138,8 @@ pub struct SeriesView {
     pub recent: Vec<(Timestamp, f64)>,
     /// The score of each of them, negative below the expected value; `NaN` while the baseline warmed up.
     pub signed_scores: Vec<f64>,
+    /// The names of the overrides that hold for it, in their order.
+    pub overrides: Vec<Arc<str>>,
 }
 
 impl SeriesView {

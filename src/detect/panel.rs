@@ -4,6 +4,7 @@
 mod claims;
 mod member;
 mod seasonal;
+mod turns;
 mod window;
 
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub(super) struct Panel {
     members: Vec<Member>,
     bound: Bound,
     asked: Asked,
+    /// The last boundaries that were worked out: rows of several settings take turns.
+    turns: Vec<(Asked, Bound)>,
 }
 
 /// Where the boundary of each detector is.
@@ -87,7 +90,7 @@ impl Panel {
         let mut members: Vec<Member> =
             settings.detector.iter().map(|detector| Member::new(detector, settings, step)).collect();
         members.iter_mut().for_each(|member| member.tune(&bound));
-        Self { members, bound, asked }
+        Self { members, bound, asked, turns: Vec::new() }
     }
 
     pub(super) fn grow(&mut self) {
@@ -118,8 +121,7 @@ impl Panel {
     ) -> Option<Judged> {
         let asked = Asked::new(cut, settings);
         if asked != self.asked {
-            (self.asked, self.bound) = (asked, asked.bound(settings));
-            self.members.iter_mut().for_each(|member| member.tune(&self.bound));
+            self.turn_to(asked, settings);
         }
         if let [only] = self.members.as_mut_slice() {
             let judged = only.judge(row, sample, &self.bound, settings);

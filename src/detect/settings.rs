@@ -6,6 +6,7 @@ use super::budget::Allotment;
 use super::detectors::student::normal_two_sided;
 use super::finding::Side;
 use super::guard::{MinVolume, ValidRange, Volume};
+use super::overrides::SeriesOverride;
 use super::selection::{Combine, Detector, Detectors};
 use super::zone::Zone;
 use crate::series::SignalName;
@@ -177,12 +178,15 @@ pub struct SignalPlan {
     pub window: Duration,
     /// At most so many series are tracked; further ones are counted and left out.
     pub series_limit: usize,
+    /// What holds for some of its series only, in the order in which it counts.
+    pub overrides: Vec<SeriesOverride>,
 }
 
 impl SignalPlan {
-    /// The signals that tell how much traffic there is.
-    pub(super) fn asks_volume_of(&self) -> impl Iterator<Item = &SignalName> {
-        self.settings.volume.iter().filter_map(|least| least.of.as_ref())
+    /// The signals that tell how much traffic there is: at most one, whatever overrides say.
+    pub fn asks_volume_of(&self) -> impl Iterator<Item = &SignalName> {
+        let overridden = self.overrides.iter().filter_map(|over| over.patch.volume.as_ref()?.as_ref());
+        self.settings.volume.iter().chain(overridden).filter_map(|least| least.of.as_ref())
     }
 }
 

@@ -14,12 +14,14 @@ mod memory;
 mod rebase;
 mod rows;
 mod silence;
+mod variants;
 mod view;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::variants::Variants;
 use super::classic::Verdict;
 use super::directive::Pending;
 use super::finding::{Anomaly, Finding, Restart, Side, What};
@@ -78,8 +80,8 @@ pub(super) struct Table {
     recent_len: usize,
     keys: Vec<Arc<SeriesKey>>,
     panel: Panel,
-    /// The probability, for one sample of one series, at which a score of 1 stands.
-    cut: f64,
+    /// How each row is judged, with the probability at which its score of 1 stands.
+    variants: Variants,
     /// Among so many samples a day, over all signals, the expected false openings are shared.
     samples_a_day: f64,
     episodes: Vec<Episodes>,
@@ -122,7 +124,7 @@ impl Table {
         let recent_len = recent_len.next_power_of_two();
         let step_ms = millis(plan.step);
         let panel = Panel::new(&plan.settings, plan.step);
-        let cut = plan.settings.cut(1.0);
+        let variants = Variants::new(&plan, 1.0);
         Self {
             plan,
             index: Index::default(),
@@ -130,7 +132,7 @@ impl Table {
             recent_len,
             keys: Vec::new(),
             panel,
-            cut,
+            variants,
             samples_a_day: 1.0,
             episodes: Vec::new(),
             recent: Vec::new(),
@@ -216,7 +218,9 @@ impl Table {
         }
         counts.judged += 1;
 
-        let Some(mut judged) = self.panel.judge(row, (at, value), self.cut, &self.plan.settings) else {
+        let Some(mut judged) =
+            self.panel.judge(row, (at, value), self.variants.cut(row), self.variants.settings(row))
+        else {
             self.remember(row, Mark { at_ms, value, signed_score: f64::NAN });
             return;
         };
@@ -232,7 +236,7 @@ impl Table {
         self.verdicts[row] = Some(verdict);
 
         let size = Size { deviation: verdict.z.abs(), score: verdict.score, of: judged.of };
-        let counts_at_all = mark.side(self.plan.settings.sides).is_some();
+        let counts_at_all = mark.side(self.settings(row).sides).is_some();
         let is_calm = self.runs[row].anomaly.is_none();
         let settings = self.settings(row);
         let is_low = counts_at_all && is_calm && settings.is_low(sample.volume, value, baseline.mean);
@@ -248,11 +252,18 @@ impl Table {
                 self.scratch.clear();
                 self.scratch.push(mark);
             }
-            self.runs[row].step(&self.scratch, &verdict, baseline, &self.plan.settings, self.plan.step)
+            self.runs[row].step(
+                &self.scratch,
+                &verdict,
+                baseline,
+                self.variants.settings(row),
+                self.plan.step,
+            )
         };
         let step = if is_low { self.withhold(row, step, counts) } else { step };
-        let is_valid = self.plan.settings.valid.side(value).is_none();
-        if is_usual || (is_valid && !self.runs[row].leaves_out(&verdict, &self.plan.settings)) {
+        let settings = self.settings(row);
+        let is_valid = settings.valid.side(value).is_none();
+        if is_usual || (is_valid && !self.runs[row].leaves_out(&verdict, settings)) {
             self.panel.learn(row, value);
         } else {
             self.panel.leave_out(row);
@@ -290,7 +301,7 @@ impl Table {
             Step::Cleared(anomaly) => emit(self.finding(row, at, What::Recovered(anomaly))),
             Step::Adopt { since } => {
                 self.rebase(row, since);
-                let to = self.panel.baseline(row, &self.plan.settings).map_or(from, |baseline| baseline.mean);
+                let to = self.panel.baseline(row, self.settings(row)).map_or(from, |baseline| baseline.mean);
                 emit(self.finding(row, at, What::Restarted(Restart::Adopted { since, from, to })));
             }
         }
@@ -298,7 +309,7 @@ impl Table {
 
     /// Whether a sample outside is what the series does all the time; remembers it either way. What cannot be never is.
     fn is_usual(&mut self, row: usize, (at, value): (Timestamp, f64), size: Size) -> bool {
-        if !self.plan.settings.learns_recurrence() || self.forced(row, value).is_some() {
+        if !self.settings(row).learns_recurrence() || self.forced(row, value).is_some() {
             return false;
         }
         let episodes = &mut self.episodes[row];
@@ -318,12 +329,12 @@ impl Table {
     /// Has the expected false openings shared among so many samples a day from now on.
     pub(super) fn share(&mut self, samples_a_day: f64) {
         self.samples_a_day = samples_a_day;
-        self.cut = self.plan.settings.cut(samples_a_day);
+        self.variants.share(samples_a_day);
     }
 
     /// How a row is judged.
-    fn settings(&self, _row: usize) -> &Settings {
-        &self.plan.settings
+    fn settings(&self, row: usize) -> &Settings {
+        self.variants.settings(row)
     }
 
     /// With too little traffic nothing opens; what is open is left as always.
@@ -369,19 +380,22 @@ impl Table {
     /// Takes another plan under which the state goes on. What was held to be lost stays so, unless series may stop now.
     pub(super) fn replan(&mut self, plan: SignalPlan) {
         debug_assert!(plan.keeps_state_of(&self.plan), "a row has room for the baseline of its plan");
-        if plan.settings.missing == Missing::Ignore {
-            self.lost.fill(false);
-            let rows: Vec<usize> = self.index.rows().collect();
-            rows.into_iter().for_each(|row| self.note_standing(row));
-        }
         self.step_ms = millis(plan.step);
         self.plan = plan;
+        self.resolve();
+        let rows: Vec<usize> = self.index.rows().collect();
+        for row in rows {
+            if self.lost[row] && self.settings(row).missing == Missing::Ignore {
+                self.lost[row] = false;
+                self.note_standing(row);
+            }
+        }
     }
 
     /// Keeps the index in step with a row that may have changed.
     fn note_standing(&mut self, row: usize) {
         let standing = Standing {
-            is_warming: !self.panel.is_warm(row, &self.plan.settings),
+            is_warming: !self.panel.is_warm(row, self.settings(row)),
             is_anomalous: self.runs[row].anomaly.is_some(),
             is_lost: self.lost[row],
         };

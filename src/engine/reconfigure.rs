@@ -10,7 +10,7 @@ use super::step::Engine;
 use crate::detect::{FORGET_AFTER, Missing};
 use crate::id::IncidentId;
 use crate::incident::{Ended, Outage, Silence, Trouble};
-use crate::series::SignalName;
+use crate::series::{SeriesKey, SignalName};
 use crate::time::Timestamp;
 
 /// Another config, as the engine sees it.
@@ -84,7 +84,7 @@ impl Engine {
         for incident in self.open.values() {
             for member in incident.active() {
                 let is_no_loss = matches!(member.trouble, Trouble::Lost { .. })
-                    && self.may_stop_now(before, &member.key.signal);
+                    && self.is_no_loss_now(before, &member.key);
                 if unwatched.contains(&member.key.signal) || is_no_loss {
                     // The log does not follow a deviation that goes on; its state does.
                     let known = self.detect.state_of(&member.key).and_then(|(anomaly, _)| anomaly);
@@ -109,6 +109,15 @@ impl Engine {
             Silence::Unanswered { .. } => !asked.contains(&outage.signal),
         };
         self.unwatch_outages(now, is_unwatched, effects);
+    }
+
+    /// Whether a series that stopped is nobody's concern any more: from now on it may.
+    fn is_no_loss_now(&self, before: &Settings, key: &SeriesKey) -> bool {
+        let may_stop = |settings: &Settings| {
+            let plan = settings.signals.iter().find(|(name, _)| *name == key.signal);
+            plan.is_some_and(|(_, plan)| plan.settings_of(key).missing == Missing::Ignore)
+        };
+        may_stop(&self.settings) && !may_stop(before)
     }
 
     /// Whether a signal's series that stopped are nobody's concern any more: from now on they may.

@@ -13,7 +13,7 @@ use super::settings::Settings;
 use super::slots::{Slot, Waiting};
 use super::source::Served;
 use super::standing::{Polls, SourceStanding, Unanswered};
-use crate::detect::{Band, Closed, Detect, Directive, Finding, SeriesView, Tally, Verdict, What};
+use crate::detect::{Band, Closed, Detect, Directive, Finding, Overridden, SeriesView, Tally, Verdict, What};
 use crate::diagnose::{Cause, PastIncident};
 use crate::id::IncidentId;
 use crate::incident::{self, Incident, Phase, Requester, Subject};
@@ -167,6 +167,11 @@ impl Engine {
     /// What detection has counted, a row a signal.
     pub fn tallies(&self) -> Vec<(SignalName, Tally)> {
         self.detect.tallies()
+    }
+
+    /// The overrides of one signal, and for how many series each holds.
+    pub fn overridden(&self, signal: &SignalName) -> Vec<Overridden> {
+        self.detect.overridden(signal)
     }
 
     /// The series of one signal as they stand.

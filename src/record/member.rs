@@ -14,6 +14,11 @@ use crate::incident::{Ended, Member, MemberState, Trouble};
 use crate::series::{Labels, SeriesKey, Service, SignalName};
 use crate::time::Timestamp;
 
+/// Reads the name of a series as events hold it; `None` where the text is none.
+pub fn decode_series(text: &str) -> Option<Arc<SeriesKey>> {
+    key::deserialize(&mut serde_json::Deserializer::from_str(text)).ok()
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Member", deny_unknown_fields)]
 pub(super) struct MemberWire {

@@ -23,4 +23,5 @@ mod words;
 pub use self::captured::{captured_digest, decode_captured};
 pub use self::error::RecordError;
 pub use self::event::{Blob, CAPTURED, DIAGNOSED, Encoded, KINDS, decode, encode};
+pub use self::member::decode_series;
 pub use self::stream::{parse_stream, stream_name};

@@ -1,11 +1,12 @@
 //! An incident that a run over the past found, as short as a report needs it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::trace::Trace;
 use crate::id::IncidentId;
 use crate::incident::{Incident, Member, Phase, Severity, Subject, Trouble};
-use crate::series::SignalName;
+use crate::series::{SeriesKey, SignalName};
 use crate::time::Timestamp;
 
 /// An incident that was found.
@@ -27,6 +28,8 @@ pub struct Found {
     pub severity: Severity,
     /// The signal of the series that opened it.
     pub opened_by: SignalName,
+    /// That series; `None` where it is about the source.
+    pub opener: Option<Arc<SeriesKey>>,
     /// Every signal of it.
     pub signals: BTreeSet<SignalName>,
     /// How many series were in trouble.
@@ -67,6 +70,7 @@ impl Found {
             until: incident.last_active(now),
             severity: incident.assessment.severity,
             opened_by: opened_by.clone(),
+            opener: incident.members.first().map(|member| Arc::clone(&member.key)),
             signals,
             series: incident.members.len(),
             worst: worst(&incident.members).map(|member| Worst {

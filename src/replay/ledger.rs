@@ -27,6 +27,8 @@ pub struct Outcome {
     pub beyond: usize,
     /// What detection counted, a row a signal.
     pub tallies: Vec<(SignalName, Tally)>,
+    /// For how many series each override held, by its entry, over all signals.
+    pub overridden: BTreeMap<u16, usize>,
 }
 
 /// Keeps what an engine records.
@@ -111,6 +113,11 @@ impl Ledger {
             }
         }
         let found = self.found.into_values().collect();
-        Outcome { found, beyond: self.beyond, tallies: engine.tallies() }
+        let tallies = engine.tallies();
+        let mut overridden = BTreeMap::new();
+        for over in tallies.iter().flat_map(|(signal, _)| engine.overridden(signal)) {
+            *overridden.entry(over.entry).or_default() += over.series;
+        }
+        Outcome { found, beyond: self.beyond, tallies, overridden }
     }
 }

@@ -102,6 +102,7 @@ mod tests {
             step: Duration::from_secs(60),
             window: Duration::ZERO,
             series_limit: 1,
+            overrides: Vec::new(),
         };
         let settings = Settings {
             signals: vec![(signal.clone(), plan)],

@@ -175,7 +175,7 @@ impl Handle {
         let watched = self.watched.borrow().clone();
         let of = |name: &SignalName| watched.iter().find(|one| one.query.signal == *name).cloned();
         let signal = of(&question.signal).ok_or_else(|| NotExplained::Unwatched(question.signal.clone()))?;
-        let companion = signal.plan.settings.volume.as_ref().and_then(|least| of(least.of.as_ref()?));
+        let companion = signal.plan.asks_volume_of().next().and_then(of);
         let status = self.status();
         let own = status.signals.iter().find(|own| own.name == question.signal);
         let tally = own.map(|own| own.tally).unwrap_or_default();
@@ -440,6 +440,7 @@ mod tests {
             step: Duration::from_secs(15),
             window: Duration::ZERO,
             series_limit: 100,
+            overrides: Vec::new(),
         }
     }
 }

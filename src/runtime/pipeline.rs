@@ -339,6 +339,7 @@ impl Pipeline {
             judged_through: working.engine.judged_through(&name),
             is_source_degraded: working.engine.degraded().any(|degraded| *degraded == name),
             polls: working.polls.get(&name).cloned().unwrap_or_default(),
+            overridden: working.engine.overridden(&name),
             name,
             tally,
         });

@@ -382,7 +382,9 @@ impl Poller {
 /// before it counts as a new level, with windows before it, or the trouble itself would be taken for the baseline.
 pub(super) fn history_of(plan: &SignalPlan) -> Duration {
     let window = plan.step.saturating_mul(plan.settings.baseline_points as u32);
-    let trouble = plan.settings.adopt_after.saturating_add(window.saturating_mul(2));
+    let overridden = plan.overrides.iter().filter_map(|over| over.patch.adopt_after);
+    let adopt_after = overridden.fold(plan.settings.adopt_after, Duration::max);
+    let trouble = adopt_after.saturating_add(window.saturating_mul(2));
     let wanted = plan.step.saturating_mul(plan.settings.history_points());
     window.saturating_mul(WINDOWS_OF_HISTORY).max(trouble).max(wanted)
 }

@@ -267,6 +267,7 @@ mod tests {
             step,
             window: Duration::ZERO,
             series_limit: 10,
+            overrides: Vec::new(),
         }
     }
 

@@ -11,7 +11,7 @@ use super::explain::Watched;
 use super::jumping::Awake;
 use super::pipeline::{Message, Tagged};
 use super::reconfigure::Reconfigure;
-use crate::detect::{SeriesView, Tally};
+use crate::detect::{Overridden, SeriesView, Tally};
 use crate::engine::{Command, Reply};
 use crate::series::SignalName;
 use crate::time::Timestamp;
@@ -40,6 +40,8 @@ pub struct Status {
 pub struct SignalStatus {
     /// Its name.
     pub name: SignalName,
+    /// What holds for some of its series only.
+    pub overridden: Vec<Overridden>,
     /// What detection has counted.
     pub tally: Tally,
     /// The last step that was judged.

@@ -2,6 +2,8 @@
 
 mod batch;
 mod key;
+mod matchers;
 
 pub use self::batch::{Batch, BatchRow, SERIES_PER_PART_MAX};
 pub use self::key::{Labels, SeriesKey, Service, SignalName};
+pub use self::matchers::{Matchers, NoChoice};

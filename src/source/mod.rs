@@ -14,6 +14,7 @@ mod prometheus;
 mod query;
 mod recording;
 mod samples;
+mod selector;
 mod settings;
 
 pub use self::decode::{Answer, DecodeError, Flaw, Interner, decode};
@@ -24,4 +25,5 @@ pub use self::prometheus::{Backend, BackendKind, BuildInfo, Family, Point, Prome
 pub use self::query::{ServiceLabels, SignalQuery, check_promql, longest_window};
 pub use self::recording::{Recording, RecordingError, Slot, Slots};
 pub use self::samples::{Sample, Samples, SamplesError};
+pub use self::selector::{labels_of, read_matchers};
 pub use self::settings::{Mistake, Settings};

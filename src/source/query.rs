@@ -115,7 +115,8 @@ pub fn check_promql(text: &str) -> Result<(), String> {
     }
 }
 
-fn parsed(text: &str) -> Result<Expr, String> {
+/// Parses an expression that [`check_promql`] takes.
+pub(super) fn parsed(text: &str) -> Result<Expr, String> {
     std::panic::catch_unwind(|| parser::parse(text))
         .unwrap_or_else(|_| Err("the parser gives up on it: write it more simply".to_owned()))
 }

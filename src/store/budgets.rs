@@ -1,17 +1,18 @@
 //! Keeps the last good calibration of each noise budget, and counts what opened against it.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::error::{damaged, failed};
 use super::{Store, StoreError, sql};
 use crate::detect::{Boundary, Budget};
-use crate::series::SignalName;
+use crate::record::decode_series;
+use crate::series::{SeriesKey, SignalName};
 use crate::time::Timestamp;
 
 /// A calibration as it is kept.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeptCalibration {
-    /// The signal whose budget it is; `*` for the common one.
+    /// Whose budget it is: a signal, `*` for the common one, or the matchers of an override.
     pub name: String,
     /// The budget that it was made for.
     pub budget: Budget,
@@ -117,17 +118,22 @@ impl Store {
         Ok(all)
     }
 
-    /// How many incidents about services opened since a time, by the signal that opened each.
+    /// How many incidents about services opened since a time, by the series that opened each.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn opened_since(&self, since: Timestamp) -> Result<BTreeMap<SignalName, u64>, StoreError> {
+    pub async fn opened_since(&self, since: Timestamp) -> Result<Vec<(Arc<SeriesKey>, u64)>, StoreError> {
         let rows: Vec<(String, i64)> = sqlx::query_as(sql::OPENED_SINCE)
             .bind(since.as_millis())
             .fetch_all(self.readers())
             .await
             .map_err(failed(self.file(), "counting the incidents of budgets"))?;
-        Ok(rows.into_iter().map(|(signal, count)| (SignalName::new(&signal), count.unsigned_abs())).collect())
+        let read = |(series, count): (String, i64)| {
+            let key = decode_series(&series);
+            let key = key.ok_or_else(|| damaged(self.file(), "events", format!("the series {series}")));
+            Ok((key?, count.unsigned_abs()))
+        };
+        rows.into_iter().map(read).collect()
     }
 }
 
@@ -169,16 +175,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn incidents_count_for_the_signal_that_opened_them() {
+    async fn incidents_count_for_the_series_that_opened_them() {
         let dir = tempfile::tempdir().unwrap();
         let store = open(&dir).await;
         let mut first = Story::at("a", 1, "a");
         store.commit(&first.opening()).await.unwrap();
         store.commit(&first.joining("latency_p95")).await.unwrap();
         store.commit(&Story::at("b", 2, "b").opening()).await.unwrap();
-        let signal = first.incident().signals()[0].clone();
+        let key = first.incident().members[0].key.clone();
         let opened = store.opened_since(Timestamp::from_millis(0)).await.unwrap();
-        assert_eq!(opened, BTreeMap::from([(signal, 2)]));
+        assert_eq!(opened.iter().map(|(_, count)| count).sum::<u64>(), 2);
+        assert!(opened.iter().any(|(series, _)| *series == key), "{opened:?}");
         assert!(store.opened_since(Timestamp::from_millis(i64::MAX)).await.unwrap().is_empty());
     }
 }

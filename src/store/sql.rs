@@ -145,8 +145,9 @@ pub(super) const BUDGETS: &str = "SELECT name, signal, budget, kind, boundary, p
      is_limited, days, at_ms, config_hash FROM budgets ORDER BY name, rowid";
 
 /// The signals of an incident are in the order in which they joined.
-pub(super) const OPENED_SINCE: &str = "SELECT json_extract(signals, '$[0]'), count(*) FROM incidents \
-     WHERE opened_at_ms >= $1 AND subject = 'service' AND json_array_length(signals) > 0 GROUP BY 1";
+pub(super) const OPENED_SINCE: &str = "SELECT json_extract(body, '$.member.series'), count(*) FROM incidents \
+     JOIN events ON events.seq = incidents.opened_seq \
+     WHERE opened_at_ms >= $1 AND subject = 'service' AND json_extract(body, '$.member.series') IS NOT NULL GROUP BY 1";
 
 // ---- Cached replies ---------------------------------------------------------------------------------------
 

@@ -68,7 +68,10 @@ fn settings() -> engine::Settings {
         let settings =
             Settings { budget: Some(Allotment { budget, scope: Scope::Signal }), ..Settings::default() };
         let (kind, window) = (Kind::Other, Duration::ZERO);
-        (signal(nth), SignalPlan { settings, kind, step: STEP, window, series_limit: 100 })
+        (
+            signal(nth),
+            SignalPlan { settings, kind, step: STEP, window, series_limit: 100, overrides: Vec::new() },
+        )
     };
     engine::Settings {
         signals: BUDGETS.iter().enumerate().map(plan).collect(),
@@ -122,8 +125,9 @@ fn held_out(seed: u64) -> [usize; BUDGETS.len()] {
     let pieces =
         |end| -> Vec<_> { all.iter().enumerate().map(|(nth, series)| piece(nth, series, end)).collect() };
     let calibrations = calibrate(&pieces(DAYS * DAY));
-    let boundaries: Vec<_> = calibrations.iter().flat_map(|found| found.boundaries.clone()).collect();
-    let outcome = lived(with_boundaries(&settings(), &boundaries), &[&pieces(2 * DAYS * DAY)]);
+    let boundaries =
+        calibrations.iter().flat_map(|found| found.boundaries.iter().map(|boundary| (found.scope, boundary)));
+    let outcome = lived(with_boundaries(&settings(), boundaries), &[&pieces(2 * DAYS * DAY)]);
     let of = |nth: usize| {
         let counts = |found: &&Found| found.opened_by == signal(nth) && found.opened_at >= at(DAYS * DAY);
         outcome.found.iter().filter(counts).count()

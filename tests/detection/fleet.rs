@@ -111,6 +111,7 @@ impl Fleet {
             step: STEP,
             window: Duration::ZERO,
             series_limit: count,
+            overrides: Vec::new(),
         };
         let key = |nth: usize| {
             let name = nth.to_string();

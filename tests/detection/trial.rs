@@ -190,7 +190,14 @@ pub(crate) fn labelled(signal: &SignalName, service: &str, pod: &str) -> Arc<Ser
 }
 
 pub(crate) fn plan(settings: Settings, step: Duration) -> SignalPlan {
-    SignalPlan { settings, kind: Kind::Other, step, window: Duration::ZERO, series_limit: 1000 }
+    SignalPlan {
+        settings,
+        kind: Kind::Other,
+        step,
+        window: Duration::ZERO,
+        series_limit: 1000,
+        overrides: Vec::new(),
+    }
 }
 
 /// A batch with one row.

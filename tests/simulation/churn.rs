@@ -22,6 +22,7 @@ fn engine(signal: &SignalName) -> Engine {
         step: STEP,
         window: Duration::ZERO,
         series_limit: 1000,
+        overrides: Vec::new(),
     };
     let settings = engine::Settings {
         signals: vec![(signal.clone(), plan)],

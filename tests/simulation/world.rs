@@ -50,6 +50,7 @@ pub(crate) fn demo_engine(muted_until_ms: i64) -> Engine {
         step: Duration::from_millis(STEP_MS as u64),
         window: Duration::ZERO,
         series_limit: 1000,
+        overrides: Vec::new(),
     };
     let settings = engine::Settings {
         signals: Signal::ALL

@@ -36,6 +36,7 @@ fn view(service: &str, values: &[f64]) -> SeriesView {
         scale: Some(1.0),
         recent: times.zip(values.iter().copied()).collect(),
         signed_scores: values.iter().map(|value| (value - 10.0) / 3.0).collect(),
+        overrides: Vec::new(),
     }
 }
 
@@ -273,6 +274,7 @@ pub(super) fn status() -> Status {
         signals: vec![SignalStatus {
             is_source_degraded: false,
             name: SignalName::new("error_rate"),
+            overridden: Vec::new(),
             tally,
             judged_through: Some(at(60)),
             polls,

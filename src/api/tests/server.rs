@@ -58,6 +58,7 @@ pub(super) fn signal(name: &str) -> SignalInfo {
             step: Duration::from_secs(15),
             window: Duration::ZERO,
             series_limit: 100,
+            overrides: Vec::new(),
         },
     }
 }

@@ -1,19 +1,24 @@
 //! Whose incidents a budget counts, and where their boundaries lie.
 
-use crate::detect::{Boundary, Budget, Scope, SignalPlan};
+use crate::detect::{Allotment, Boundary, Budget, Scope, Settings, SignalPlan};
 use crate::engine;
 use crate::incident::Trouble;
 use crate::replay::Found;
-use crate::series::SignalName;
+use crate::series::{SeriesKey, SignalName};
 
 /// Seconds of a day.
 const DAY_S: f64 = 86_400.0;
+/// What the budget is called that signals have in common.
+const COMMON: &str = "*";
 
 /// A budget with the signals that it is for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scoped {
-    /// The signal that has it for itself; `None` for the one that all others have in common.
-    pub signal: Option<SignalName>,
+    /// What it is called in the store, the API and the metrics: a signal, `*` for the common one, or the matchers of an
+    /// override.
+    pub name: String,
+    /// Over which series it is counted.
+    pub scope: Scope,
     /// How much.
     pub budget: Budget,
     /// The signals that it is for, each with the boundary that is tried first.
@@ -21,26 +26,28 @@ pub struct Scoped {
 }
 
 impl Scoped {
-    /// The budgets of a config, the common one first.
+    /// The budgets of a config: the common one first, then those of signals, then those of overrides.
     pub fn all(settings: &engine::Settings) -> Vec<Self> {
         let mut all: Vec<Self> = Vec::new();
         let count = settings.signals.len() as f64;
         for (signal, plan) in &settings.signals {
-            let Some(allotment) = plan.settings.budget else { continue };
-            let guess = (signal.clone(), guess(plan, allotment.budget, count));
-            let common = all.iter_mut().find(|scoped| scoped.signal.is_none());
-            match (allotment.scope, common) {
-                (Scope::Common, Some(common)) => common.guesses.push(guess),
-                (Scope::Common, None) => {
-                    let scoped = Self { signal: None, budget: allotment.budget, guesses: vec![guess] };
-                    all.insert(0, scoped);
-                }
-                (Scope::Signal, _) => {
-                    let signal = Some(signal.clone());
-                    all.push(Self { signal, budget: allotment.budget, guesses: vec![guess] });
+            let own = plan.settings.budget.map(|of| match of.scope {
+                Scope::Common => (COMMON.to_owned(), of, plan.settings.clone()),
+                Scope::Signal | Scope::Matcher(_) => (signal.to_string(), of, plan.settings.clone()),
+            });
+            let overrides = plan.overrides.iter().filter_map(|over| {
+                Some((over.name.to_string(), over.patch.budget??, plan.settings_with([over])))
+            });
+            for (name, Allotment { budget, scope }, settings) in own.into_iter().chain(overrides) {
+                let guess = (signal.clone(), guess(&settings, plan, budget, count));
+                match all.iter_mut().find(|known| known.name == name && known.scope == scope) {
+                    Some(known) => known.guesses.push(guess),
+                    None => all.push(Self { name, scope, budget, guesses: vec![guess] }),
                 }
             }
         }
+        // Stable: signals stay in the order of the config.
+        all.sort_by_key(|scoped| scoped.scope);
         for scoped in &mut all {
             let members = scoped.guesses.len() as f64;
             for (_, boundary) in &mut scoped.guesses {
@@ -48,11 +55,6 @@ impl Scoped {
             }
         }
         all
-    }
-
-    /// What it is called in the store, the API and the metrics: a signal, or `*` for the common one.
-    pub fn name(&self) -> &str {
-        self.signal.as_ref().map_or("*", SignalName::as_str)
     }
 
     /// The signals that it is for.
@@ -76,35 +78,50 @@ impl Scoped {
         self.guesses.iter().filter_map(most).fold(0.0, f64::max)
     }
 
-    /// Whether an incident counts against it: one of a service, that opened as one of its signals left its band.
+    /// Whether an incident counts against it: one of a service, that opened as one of its series left its band.
     /// What was lost, and what concerns the source, no boundary changes.
-    pub(super) fn counts(&self, found: &Found) -> bool {
+    pub(super) fn counts(&self, found: &Found, settings: &engine::Settings) -> bool {
         let deviates =
             found.worst.as_ref().is_some_and(|worst| matches!(worst.trouble, Trouble::Deviation(_)));
         deviates
             && found.subject.service().is_some()
-            && self.signals().any(|signal| *signal == found.opened_by)
+            && found.opener.as_ref().is_some_and(|key| self.is_of(key, settings))
+    }
+
+    /// Whether a series counts toward it: toward its most specific one, that of the last override that says so, or else
+    /// that of its signal, or else the common one.
+    pub fn is_of(&self, key: &SeriesKey, settings: &engine::Settings) -> bool {
+        let plan = settings.signals.iter().find(|(signal, _)| *signal == key.signal);
+        let allotment = plan.and_then(|(_, plan)| plan.settings_of(key).budget);
+        allotment.is_some_and(|of| of.scope == self.scope) && self.signals().any(|own| *own == key.signal)
     }
 }
 
 /// The boundary that would hold a budget alone if the detector's probabilities were those of incidents.
-fn guess(plan: &SignalPlan, budget: Budget, signals: f64) -> Boundary {
+fn guess(settings: &Settings, plan: &SignalPlan, budget: Budget, signals: f64) -> Boundary {
     let samples_a_day = DAY_S / plan.step.as_secs_f64().max(1e-3);
-    match plan.settings.boundary() {
+    match settings.boundary() {
         Boundary::Openings(_) => Boundary::Openings(budget.per_day() * signals),
         known @ Boundary::Sigma(_) => known.at(budget.per_day() / samples_a_day),
     }
 }
 
-/// The same settings with other boundaries.
+/// The same settings with other boundaries of some budgets' signals.
 pub fn with_boundaries<'a>(
     settings: &engine::Settings,
-    boundaries: impl IntoIterator<Item = &'a (SignalName, Boundary)>,
+    boundaries: impl IntoIterator<Item = (Scope, &'a (SignalName, Boundary))>,
 ) -> engine::Settings {
     let mut settings = settings.clone();
-    for (signal, boundary) in boundaries {
-        if let Some((_, plan)) = settings.signals.iter_mut().find(|(name, _)| name == signal) {
-            plan.settings = plan.settings.clone().with_boundary(*boundary);
+    for (scope, (signal, boundary)) in boundaries {
+        let Some((_, plan)) = settings.signals.iter_mut().find(|(name, _)| name == signal) else { continue };
+        match scope {
+            Scope::Common | Scope::Signal => {
+                plan.settings = plan.settings.clone().with_boundary(*boundary);
+            }
+            Scope::Matcher(entry) => {
+                let of_entry = plan.overrides.iter_mut().filter(|over| over.entry == entry);
+                of_entry.for_each(|over| over.patch.boundary = Some(*boundary));
+            }
         }
     }
     settings

@@ -1,10 +1,11 @@
 //! The search: which boundaries are tried, what they opened, and whether others have to be.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::curve::{Fitted, Level, fit};
 use super::scope::{Scoped, with_boundaries};
-use crate::detect::{Boundary, Budget};
+use crate::detect::{Boundary, Budget, Scope};
 use crate::engine;
 use crate::replay::{Found, Outcome};
 use crate::series::SignalName;
@@ -35,8 +36,10 @@ pub struct Seen {
 /// What came of the search for one budget.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Calibration {
-    /// The signal whose budget it is; `None` for the common one.
-    pub signal: Option<SignalName>,
+    /// Whose budget it is: a signal, `*` for the common one, or the matchers of an override.
+    pub name: String,
+    /// Over which series it is counted.
+    pub scope: Scope,
     /// The budget.
     pub budget: Budget,
     /// Where the boundary of each of its signals is to lie.
@@ -58,6 +61,8 @@ pub struct Search {
     moved: Vec<f64>,
     rounds: usize,
     days: f64,
+    /// Overrides that held for some series.
+    held: BTreeSet<u16>,
 }
 
 impl Seen {
@@ -90,16 +95,26 @@ impl Search {
     pub fn new(settings: &engine::Settings) -> Option<Self> {
         let scopes: Vec<_> = Scoped::all(settings).into_iter().map(|scoped| (scoped, Vec::new())).collect();
         let moved = vec![1.0; scopes.len()];
-        (!scopes.is_empty()).then(|| Self { settings: settings.clone(), scopes, moved, rounds: 0, days: 0.0 })
+        (!scopes.is_empty()).then(|| Self {
+            settings: settings.clone(),
+            scopes,
+            moved,
+            rounds: 0,
+            days: 0.0,
+            held: BTreeSet::new(),
+        })
     }
 
     /// How the engines of this round decide, each with its own boundaries, from the strictest.
     pub fn round(&self) -> Vec<engine::Settings> {
         let at = |looseness: &f64| {
-            let boundaries = self.scopes.iter().zip(&self.moved);
-            let boundaries: Vec<_> =
-                boundaries.flat_map(|((scoped, _), moved)| scoped.boundaries(looseness * moved)).collect();
-            with_boundaries(&self.settings, &boundaries)
+            let mut boundaries = Vec::new();
+            for ((scoped, _), moved) in self.scopes.iter().zip(&self.moved) {
+                let of_scope = scoped.boundaries(looseness * moved);
+                boundaries.extend(of_scope.into_iter().map(|boundary| (scoped.scope, boundary)));
+            }
+            let boundaries = boundaries.iter().map(|(scope, boundary)| (*scope, boundary));
+            with_boundaries(&self.settings, boundaries)
         };
         LADDER.iter().map(at).collect()
     }
@@ -108,6 +123,8 @@ impl Search {
     pub fn take(&mut self, outcomes: &[Outcome], seen: &Seen) -> bool {
         let plans = &self.settings.signals;
         self.days = seen.days();
+        let held = outcomes.iter().flat_map(|outcome| &outcome.overridden);
+        self.held.extend(held.filter(|(_, series)| **series > 0).map(|(entry, _)| entry));
         for ((scoped, levels), moved) in self.scopes.iter_mut().zip(&self.moved) {
             for (looseness, outcome) in LADDER.iter().zip(outcomes) {
                 // A list that is cut tells no count.
@@ -120,7 +137,9 @@ impl Search {
                     Some((plan, tally.samples_a_day as f64))
                 });
                 let counts = |found: &&Found| {
-                    found.opened_at >= seen.until && scoped.counts(found) && !seen.is_known(found)
+                    found.opened_at >= seen.until
+                        && scoped.counts(found, &self.settings)
+                        && !seen.is_known(found)
                 };
                 let incidents = outcome.found.iter().filter(counts).count();
                 let level = Level { looseness: (looseness * moved).min(loosest), incidents };
@@ -157,7 +176,8 @@ impl Search {
         let calibration = |(scoped, levels): &(Scoped, Vec<Level>)| {
             let fitted = fit(levels, self.days, scoped.budget.per_day())?;
             Some(Calibration {
-                signal: scoped.signal.clone(),
+                name: scoped.name.clone(),
+                scope: scoped.scope,
                 budget: scoped.budget,
                 boundaries: scoped.boundaries(fitted.looseness),
                 fitted,
@@ -165,14 +185,28 @@ impl Search {
                 levels: levels.clone(),
             })
         };
-        self.scopes.iter().filter_map(calibration).collect()
+        let scopes = self.scopes.iter().filter(|(scoped, _)| !self.is_of_none(scoped));
+        scopes.filter_map(calibration).collect()
+    }
+
+    /// The budgets whose matchers hold for no series of the past: nothing can be said about them.
+    pub fn unmatched(&self) -> Vec<String> {
+        let scopes = self.scopes.iter().filter(|(scoped, _)| self.is_of_none(scoped));
+        scopes.map(|(scoped, _)| scoped.name.clone()).collect()
+    }
+
+    fn is_of_none(&self, scoped: &Scoped) -> bool {
+        match scoped.scope {
+            Scope::Matcher(entry) => !self.held.contains(&entry),
+            Scope::Common | Scope::Signal => false,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detect::{Allotment, Kind, Scope, Settings, SignalPlan};
+    use crate::detect::{Allotment, Kind, Settings, SignalPlan};
 
     const fn day(day: i64) -> Timestamp {
         Timestamp::from_millis(day * 86_400_000)
@@ -180,7 +214,7 @@ mod tests {
 
     fn plan(settings: Settings) -> SignalPlan {
         let (step, window) = (Duration::from_secs(60), Duration::ZERO);
-        SignalPlan { settings, kind: Kind::Other, step, window, series_limit: 10 }
+        SignalPlan { settings, kind: Kind::Other, step, window, series_limit: 10, overrides: Vec::new() }
     }
 
     /// Signals `a` and `b` under a common budget, `c` with its own, `d` with none.
@@ -207,7 +241,7 @@ mod tests {
     #[test]
     fn each_budget_begins_at_its_own_guess_and_the_rest_stays_as_it_is() {
         let search = Search::new(&settings()).unwrap();
-        let names: Vec<_> = search.scopes.iter().map(|(scoped, _)| scoped.name().to_owned()).collect();
+        let names: Vec<_> = search.scopes.iter().map(|(scoped, _)| scoped.name.clone()).collect();
         assert_eq!(names, ["*", "c"]);
         let round = search.round();
         assert_eq!(round.len(), LADDER.len());
@@ -230,7 +264,8 @@ mod tests {
         let seen = Seen { begin: day(0), until: day(7), known: Vec::new() };
         let tally = crate::detect::Tally { samples_a_day: 1440, ..crate::detect::Tally::default() };
         let tallies: Vec<_> = settings().signals.into_iter().map(|(signal, _)| (signal, tally)).collect();
-        let nothing = vec![Outcome { found: Vec::new(), beyond: 0, tallies }; LADDER.len()];
+        let outcome = Outcome { found: Vec::new(), beyond: 0, tallies, overridden: Default::default() };
+        let nothing = vec![outcome; LADDER.len()];
         let mut rounds = 1;
         while search.take(&nothing, &seen) {
             rounds += 1;

@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 impl Table {
     /// The series of a row and whether it is anomalous; `None` where it is lost or warms up.
     pub(in crate::detect) fn bearing(&self, row: usize) -> Option<(&Arc<SeriesKey>, bool)> {
-        let is_judged = !self.lost[row] && self.panel.is_warm(row, &self.plan.settings);
+        let is_judged = !self.lost[row] && self.panel.is_warm(row, self.settings(row));
         is_judged.then(|| (&self.keys[row], self.runs[row].anomaly.is_some()))
     }
 
@@ -21,7 +21,7 @@ impl Table {
         let (key, _) = self.bearing(row)?;
         let last = self.recent_count[row].checked_sub(1)?;
         let mark = self.recent[row * self.recent_len + (last % self.recent_len as u64) as usize];
-        let (expected, lower, upper) = self.panel.band(row, &self.plan.settings)?;
+        let (expected, lower, upper) = self.panel.band(row, self.settings(row))?;
         Some(Band {
             key: Arc::clone(key),
             at: Timestamp::from_millis(mark.at_ms),

@@ -38,6 +38,8 @@ impl Sights {
 /// What the gates of opening go by.
 struct Facts {
     sample: Sample,
+    /// The probability at which a score of 1 stands.
+    cut: f64,
     sights: Sights,
     /// The side and the number of samples in a row outside the valid range; forces where it is enough of them.
     invalid: (Option<Side>, usize),
@@ -63,6 +65,7 @@ impl Table {
         let earlier = alike.saturating_sub(1);
         let facts = Facts {
             sample,
+            cut: self.variants.cut(row),
             sights: Sights::same(verdict),
             invalid: (self.forced(row, sample.value), self.invalid_run(row)),
             is_low: false,
@@ -126,6 +129,7 @@ impl Table {
         let is_low = settings.is_low(sample.volume, sample.value, sights.shared.expected);
         let facts = Facts {
             sample,
+            cut: self.variants.cut(row),
             sights,
             invalid: (forced, self.invalid_run(row)),
             is_low,
@@ -183,7 +187,7 @@ impl Table {
             (true, true) => Check::new(Gate::FalseDiscovery, Outcome::Overruled),
             (false, _) => Check::new(Gate::FalseDiscovery, Outcome::Off),
         };
-        let rare = rare.number("score", facts.sights.shared.score).number("probability", self.cut);
+        let rare = rare.number("score", facts.sights.shared.score).number("probability", facts.cut);
         let rare = rare.number("false_openings_per_day", settings.false_openings_per_day);
         checks.push(rare.number("samples_a_day", self.samples_a_day));
         checks
@@ -216,7 +220,7 @@ impl Table {
         let score = if settings.is_classic() {
             score.number("sigma", settings.sigma)
         } else {
-            score.number("probability", CUT_MAX.max(self.cut))
+            score.number("probability", CUT_MAX.max(facts.cut))
         };
         let side = forced.unwrap_or(if shared.is_outside() { shared.side } else { alone.side });
         let counts = settings.sides.counts(side);
@@ -242,8 +246,9 @@ impl Table {
             self.panel.clone().judge(row, (at, sample.value), cut, &settings)
         };
         let (absolute, relative) = (settings.min_deviation_absolute, settings.min_deviation_relative);
-        let alone = CUT_MAX.max(self.cut);
-        let shared = see(absolute, relative, self.cut);
+        let cut = self.variants.cut(row);
+        let alone = CUT_MAX.max(cut);
+        let shared = see(absolute, relative, cut);
         let seen = [see(0.0, 0.0, alone), see(absolute, 0.0, alone), see(absolute, relative, alone)];
         let nothing = Verdict {
             expected: sample.value,
@@ -313,7 +318,11 @@ impl Table {
 
     fn quality_passed(&self, row: usize) -> Check {
         let began = Timestamp::from_millis(self.began_ms[row]);
-        Check::of(Gate::DataQuality, true).time("first_sample_at", began)
+        let check = Check::of(Gate::DataQuality, true).time("first_sample_at", began);
+        match self.overrides_of(row).as_slice() {
+            [] => check,
+            names => check.text("overrides", &names.join(", ")),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ impl Table {
     /// The samples of the opening window, oldest first, into the scratch column.
     pub(super) fn load_marks(&mut self, row: usize) {
         let count = self.recent_count[row];
-        let held = count.min(self.plan.settings.open_window as u64).min(self.recent_len as u64);
+        let held = count.min(self.settings(row).open_window as u64).min(self.recent_len as u64);
         self.scratch.clear();
         for nth in count - held..count {
             self.scratch.push(self.recent[self.place(row, nth)]);

@@ -25,8 +25,8 @@ impl Table {
         if self.lost[row] {
             return Err(NotRebased::Lost);
         }
-        let (points, needed) = self.panel.held(row, &self.plan.settings);
-        let before = self.panel.baseline(row, &self.plan.settings);
+        let (points, needed) = self.panel.held(row, self.settings(row));
+        let before = self.panel.baseline(row, self.settings(row));
         let Some(from) = before.map(|baseline| baseline.mean) else {
             return Err(NotRebased::Warming { points, needed });
         };
@@ -46,7 +46,7 @@ impl Table {
             at,
             from,
             to,
-            points: self.panel.held(row, &self.plan.settings).0,
+            points: self.panel.held(row, self.settings(row)).0,
             needed,
             anomaly,
         })
@@ -75,10 +75,10 @@ impl Table {
     /// Makes the baseline of a row of its last samples since a time, flagged ones too. Gives their mean.
     fn rebase_since(&mut self, row: usize, since_ms: i64) -> Option<f64> {
         // History that begins shortly before has judged nothing yet; else what was not judged is no level.
-        let is_warming = !self.panel.is_warm(row, &self.plan.settings);
+        let is_warming = !self.panel.is_warm(row, self.settings(row));
         let mut marks = self.marks(row);
         marks.retain(|mark| mark.at_ms >= since_ms && (is_warming || !mark.signed_score.is_nan()));
-        let width = self.panel.held(row, &self.plan.settings).1;
+        let width = self.panel.held(row, self.settings(row)).1;
         let values: Vec<f64> =
             marks.iter().skip(marks.len().saturating_sub(width)).map(|mark| mark.value).collect();
         self.panel.rebase(row, &values);

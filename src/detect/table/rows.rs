@@ -43,6 +43,7 @@ impl Table {
             None => self.grow(key),
         };
         self.in_use[row] = true;
+        self.variants.take_in(row, key, &self.plan, self.samples_a_day);
         self.index.insert(key.hash, &key.service, row);
         Some(row)
     }
@@ -52,6 +53,7 @@ impl Table {
         let blank = Mark { at_ms: i64::MIN, value: 0.0, signed_score: f64::NAN };
         self.keys.push(Arc::clone(key));
         self.panel.grow();
+        self.variants.grow();
         self.episodes.push(Episodes::default());
         self.recent.resize((row + 1) * self.recent_len, blank);
         self.recent_count.push(0);
@@ -83,7 +85,10 @@ impl Table {
         let gone: Vec<(usize, Service)> =
             self.index.rows().filter(is_old).map(|row| (row, self.keys[row].service.clone())).collect();
         self.index.remove(&gone);
-        gone.iter().for_each(|(row, _)| self.in_use[*row] = false);
+        for (row, _) in &gone {
+            self.in_use[*row] = false;
+            self.variants.leave(*row);
+        }
         counts.evicted += gone.len() as u64;
         self.free.extend(gone.into_iter().map(|(row, _)| row));
     }

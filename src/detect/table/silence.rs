@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Table;
 use crate::detect::finding::{Finding, Restart, What};
 use crate::detect::run::Run;
-use crate::detect::settings::Missing;
+use crate::detect::settings::{Missing, Settings};
 use crate::detect::stage::Loss;
 use crate::time::{Timestamp, millis};
 
@@ -19,12 +19,12 @@ impl Table {
     pub(super) fn has_stopped(&self, row: usize, through: Timestamp) -> bool {
         let silent_ms = through.as_millis().saturating_sub(self.last_ms[row].max(self.excused_ms));
         // It takes two steps at least: most rows need no further look.
-        if silent_ms < self.step_ms.saturating_mul(2) || self.plan.settings.missing == Missing::Ignore {
+        if silent_ms < self.step_ms.saturating_mul(2) || self.settings(row).missing == Missing::Ignore {
             return false;
         }
         // What is usual is asked of the few that are silent.
-        silent_ms >= millis(self.lost_after())
-            && self.panel.is_warm(row, &self.plan.settings)
+        silent_ms >= millis(self.lost_after_by(self.settings(row)))
+            && self.panel.is_warm(row, self.settings(row))
             && silent_ms >= millis(self.lost_after_of(row))
     }
 
@@ -32,10 +32,14 @@ impl Table {
         Timestamp::from_millis(self.last_ms[row].max(self.excused_ms))
     }
 
-    /// How long a series is silent until it is lost.
+    /// How long a series is silent until it is lost, but for what overrides say.
     pub(in crate::detect) fn lost_after(&self) -> Duration {
+        self.lost_after_by(&self.plan.settings)
+    }
+
+    fn lost_after_by(&self, settings: &Settings) -> Duration {
         let least = self.plan.step.saturating_mul(2);
-        match self.plan.settings.missing {
+        match settings.missing {
             Missing::Alert { after } => after.max(least),
             Missing::Ignore => least,
         }
@@ -44,13 +48,13 @@ impl Table {
     /// How long this series is silent until it is lost: longer than is usual of it.
     pub(super) fn lost_after_of(&self, row: usize) -> Duration {
         let usual = self.pauses[row].usual(Timestamp::from_millis(self.last_ms[row]), self.plan.step);
-        self.lost_after().max(usual)
+        self.lost_after_by(self.settings(row)).max(usual)
     }
 
     /// Remembers how long a series was silent that has a sample again, unless it was the backend that was.
     pub(super) fn note_pause(&mut self, row: usize, at: Timestamp) {
         let is_of_backend = self.gaps.distort(at, self.plan.step.saturating_mul(2));
-        if self.recent_count[row] > 0 && self.plan.settings.learns_recurrence() && !is_of_backend {
+        if self.recent_count[row] > 0 && self.settings(row).learns_recurrence() && !is_of_backend {
             let lasted = at.since(self.silent_since(row));
             self.pauses[row].note(at, lasted, self.plan.step);
         }
@@ -94,8 +98,9 @@ impl Table {
             return;
         }
         let lasted = at.since(Timestamp::from_millis(self.last_ms[row]));
-        if lasted > self.plan.settings.adopt_after.max(self.baseline_span()) {
-            if lasted > self.plan.settings.forgets_after(self.plan.step) {
+        let settings = self.settings(row);
+        if lasted > settings.adopt_after.max(self.baseline_span()) {
+            if lasted > settings.forgets_after(self.plan.step) {
                 self.panel.forget(row);
             }
             (self.recent_count[row], self.runs[row]) = (0, Run::default());

@@ -14,7 +14,7 @@ impl Table {
     /// The whole of what is known about a row.
     pub(in crate::detect) fn view(&self, row: usize) -> SeriesView {
         let recent = self.marks(row);
-        let baseline = self.panel.baseline(row, &self.plan.settings);
+        let baseline = self.panel.baseline(row, self.settings(row));
         SeriesView {
             key: Arc::clone(&self.keys[row]),
             kind: self.plan.kind,
@@ -25,10 +25,11 @@ impl Table {
                 .map(Timestamp::from_millis),
             value: recent.last().map_or(f64::NAN, |mark| mark.value),
             expected: baseline.map(|b| b.mean),
-            band: self.panel.band(row, &self.plan.settings).map(|(_, lower, upper)| (lower, upper)),
+            band: self.panel.band(row, self.settings(row)).map(|(_, lower, upper)| (lower, upper)),
             scale: baseline.map(|b| b.scale),
             recent: recent.iter().map(|mark| (Timestamp::from_millis(mark.at_ms), mark.value)).collect(),
             signed_scores: recent.iter().map(|mark| mark.signed_score).collect(),
+            overrides: self.overrides_of(row),
         }
     }
 

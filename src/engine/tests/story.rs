@@ -106,6 +106,7 @@ impl Story {
             step: Duration::from_secs(STEP_S as u64),
             window: Duration::ZERO,
             series_limit: 1000,
+            overrides: Vec::new(),
         };
         let settings = Settings {
             signals: world.signals.iter().map(|signal| (SignalName::new(signal), plan(signal))).collect(),

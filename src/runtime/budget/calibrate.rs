@@ -21,6 +21,8 @@ pub struct Effort {
 pub struct Calibrated {
     /// A calibration a budget; none where the backend holds less than an hour of the span.
     pub calibrations: Vec<Calibration>,
+    /// The budgets whose matchers hold for no series of the past.
+    pub unmatched: Vec<String>,
     /// The part of the past that was there.
     pub seen: Seen,
     /// What was read of the backend in the last run.
@@ -57,10 +59,11 @@ pub async fn calibrate(
         let begin = again.unwrap_or(span.until);
         let seen = Seen { begin, until: span.until, known: effort.known.clone() };
         if again.is_none() {
-            return Ok(Some(Calibrated { calibrations: Vec::new(), seen, reading }));
+            return Ok(Some(Calibrated { calibrations: Vec::new(), unmatched: Vec::new(), seen, reading }));
         }
         if !search.take(&outcomes, &seen) {
-            return Ok(Some(Calibrated { calibrations: search.calibrations(), seen, reading }));
+            let (calibrations, unmatched) = (search.calibrations(), search.unmatched());
+            return Ok(Some(Calibrated { calibrations, unmatched, seen, reading }));
         }
     }
 }

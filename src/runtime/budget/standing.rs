@@ -1,6 +1,5 @@
 //! How the budgets stand: what they were calibrated to, and what of them is burnt.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -11,9 +10,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
 
 use crate::backtest::{Calibration, Scoped, with_boundaries};
-use crate::detect::{Boundary, Budget};
+use crate::detect::{Boundary, Budget, Scope};
 use crate::engine;
-use crate::series::SignalName;
+use crate::series::{SeriesKey, SignalName};
 use crate::store::KeptCalibration;
 use crate::telemetry::Registry;
 use crate::time::Timestamp;
@@ -21,8 +20,10 @@ use crate::time::Timestamp;
 /// How one budget stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standing {
-    /// The signal whose budget it is; `*` for the common one.
+    /// Whose budget it is: a signal, `*` for the common one, or the matchers of an override.
     pub name: String,
+    /// Over which series it is counted.
+    pub scope: Scope,
     /// How much.
     pub budget: Budget,
     /// The signals that it is for.
@@ -42,9 +43,10 @@ impl Standing {
     /// The budgets of a config with what was kept of them. What was kept for another budget is none.
     pub fn all(settings: &engine::Settings, kept: &[KeptCalibration]) -> Vec<Self> {
         let standing = |scoped: Scoped| {
-            let fits = |kept: &&KeptCalibration| kept.name == scoped.name() && kept.budget == scoped.budget;
+            let fits = |kept: &&KeptCalibration| kept.name == scoped.name && kept.budget == scoped.budget;
             Self {
-                name: scoped.name().to_owned(),
+                name: scoped.name.clone(),
+                scope: scoped.scope,
                 budget: scoped.budget,
                 signals: scoped.signals().cloned().collect(),
                 calibration: kept.iter().find(fits).cloned(),
@@ -61,8 +63,10 @@ impl Standing {
     }
 
     /// Counts what is burnt.
-    pub fn burn(&mut self, opened: &BTreeMap<SignalName, u64>) {
-        self.burnt = self.signals.iter().filter_map(|signal| opened.get(signal)).sum();
+    pub fn burn(&mut self, opened: &[(Arc<SeriesKey>, u64)], settings: &engine::Settings) {
+        let scoped = Scoped::all(settings).into_iter().find(|scoped| scoped.name == self.name);
+        let counts = |key: &SeriesKey| scoped.as_ref().is_some_and(|scoped| scoped.is_of(key, settings));
+        self.burnt = opened.iter().filter(|(key, _)| counts(key)).map(|(_, count)| count).sum();
     }
 }
 
@@ -71,7 +75,8 @@ pub fn in_force(settings: &engine::Settings, kept: &[KeptCalibration]) -> engine
     let standings = Standing::all(settings, kept);
     let found = standings.iter().filter_map(|standing| {
         let of_budget = |(signal, _): &&(SignalName, Boundary)| standing.signals.contains(signal);
-        Some(standing.calibration.as_ref()?.boundaries.iter().filter(of_budget))
+        let boundaries = standing.calibration.as_ref()?.boundaries.iter().filter(of_budget);
+        Some(boundaries.map(|boundary| (standing.scope, boundary)))
     });
     with_boundaries(settings, found.flatten())
 }
@@ -81,7 +86,7 @@ impl KeptCalibration {
     pub fn of(calibration: &Calibration, at: Timestamp, config_hash: &str) -> Self {
         let fitted = &calibration.fitted;
         Self {
-            name: calibration.signal.as_ref().map_or("*", SignalName::as_str).to_owned(),
+            name: calibration.name.clone(),
             budget: calibration.budget,
             boundaries: calibration.boundaries.clone(),
             per_day: fitted.per_day,

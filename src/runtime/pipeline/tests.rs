@@ -54,6 +54,7 @@ fn settings() -> engine::Settings {
         step: Duration::from_secs(15),
         window: Duration::ZERO,
         series_limit: 10,
+        overrides: Vec::new(),
     };
     engine::Settings {
         signals: vec![(cpu(), plan)],
