@@ -1,7 +1,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help lint test bench noise endurance soak rules demo docs
+.PHONY: help lint test bench noise endurance tick soak rules demo docs
 
 help: ## Lists the targets.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ noise: ## A day of noise over 10,000 series: openings, and lone faults found; so
 
 endurance: ## Two virtual days at 10,000 series that come and go; some minutes.
 	$(CARGO) bench --bench endurance
+
+tick: ## The whole agent at 100,000 series: how long its API takes while it judges; 10 minutes.
+	$(CARGO) bench --bench lost
+	$(CARGO) bench --bench tick
 
 soak: ## The demo at speed 60 for 20 real minutes, its memory sampled.
 	$(CARGO) build --release

@@ -75,7 +75,7 @@ pub(crate) fn write(
     text.push_str("]}}");
 }
 
-fn push_labels(text: &mut String, labels: Labels, nth: usize) {
+pub(crate) fn push_labels(text: &mut String, labels: Labels, nth: usize) {
     let (service, pod) = (nth / 5, nth);
     let _ = match labels {
         Labels::Service => write!(text, r#"{{"service":"service-{nth:05}"}}"#),
@@ -98,14 +98,14 @@ fn push_labels(text: &mut String, labels: Labels, nth: usize) {
 }
 
 /// Seconds; with three places where they are not whole.
-fn push_time(text: &mut String, at_ms: i64) {
+pub(crate) fn push_time(text: &mut String, at_ms: i64) {
     let _ = match at_ms % 1000 {
         0 => write!(text, "{}", at_ms / 1000),
         ms => write!(text, "{}.{ms:03}", at_ms / 1000),
     };
 }
 
-fn push_value(text: &mut String, values: Values, nth: usize, at_ms: i64) {
+pub(crate) fn push_value(text: &mut String, values: Values, nth: usize, at_ms: i64) {
     let noise = noise(nth as u64, at_ms as u64);
     // Rust spells the shortest digits that read back to the same number; so does Go, with an exponent of two digits below 1e-6.
     let _ = match (values, nth % 4) {

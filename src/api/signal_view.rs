@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::member_view::SeriesNameView;
 use super::vocabulary;
-use crate::detect::{self, Missing, SeriesOverride, SeriesView, Sides, SignalPlan, Tally};
+use crate::detect::{self, Missing, SeriesOverride, SeriesState, SeriesView, Sides, SignalPlan, Tally};
 use crate::runtime::SignalStatus;
 use crate::series::SignalName;
 
@@ -249,50 +249,12 @@ impl From<&Tally> for SeriesCountsView {
     }
 }
 
-/// What a series can be asked for by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SeriesState {
-    Lost,
-    Anomalous,
-    Warming,
-    Normal,
-}
-
-impl SeriesState {
-    pub(super) fn of(view: &SeriesView) -> Self {
-        if view.is_lost {
-            Self::Lost
-        } else if view.anomaly.is_some() {
-            Self::Anomalous
-        } else if view.expected.is_none() {
-            Self::Warming
-        } else {
-            Self::Normal
-        }
-    }
-
-    pub(super) fn named(word: &str) -> Option<Self> {
-        [Self::Lost, Self::Anomalous, Self::Warming, Self::Normal]
-            .into_iter()
-            .find(|state| state.as_str() == word)
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Lost => "lost",
-            Self::Anomalous => "anomalous",
-            Self::Warming => "warming",
-            Self::Normal => "normal",
-        }
-    }
-}
-
 impl SeriesStateView {
-    pub(super) fn new(view: &SeriesView) -> Self {
+    pub(super) fn new(state: SeriesState, view: &SeriesView) -> Self {
         let finite = |number: f64| Some(number).filter(|number| number.is_finite());
         Self {
             series: view.key.as_ref().into(),
-            state: SeriesState::of(view).as_str(),
+            state: state.as_str(),
             unsettled_until_at: view.unsettled_until.map(|until| until.to_string()),
             at: view.recent.last().map(|(at, _)| at.to_string()),
             value: finite(view.value),

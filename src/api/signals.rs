@@ -13,9 +13,11 @@ use super::in_force::{InForce, in_force};
 use super::parameters::{NoParameters, Parameters, path_text};
 use super::patience::within_patience;
 use super::problem::{Kind, Problem, ProblemDocument};
-use super::signal_view::{SeriesState, SeriesStateView, SignalInfo, SignalView};
+use super::signal_view::{SeriesStateView, SignalInfo, SignalView};
 use super::vocabulary;
+use crate::detect::{SeriesQuery as Wanted, SeriesState};
 use crate::runtime::Handle;
+use crate::series::{Service, SignalName};
 
 const SERIES_DEFAULT: usize = 100;
 const SERIES_MAX: usize = 1000;
@@ -66,11 +68,18 @@ impl SeriesQuery {
     fn read(mut parameters: Parameters) -> Result<Self, Problem> {
         let query = Self {
             service: parameters.text("service")?,
-            state: parameters.one("state", "normal, warming, anomalous, lost", SeriesState::named)?,
+            state: parameters.one("state", "normal, warming, anomalous, lost", |word| {
+                SeriesState::ALL.into_iter().find(|state| state.as_str() == word)
+            })?,
             limit: parameters.limit(SERIES_DEFAULT, SERIES_MAX)?,
         };
         parameters.finish()?;
         Ok(query)
+    }
+
+    fn of(self, signal: SignalName) -> Wanted {
+        let service = self.service.as_deref().map(Service::new);
+        Wanted { signal, service, state: self.state, limit: self.limit }
     }
 }
 
@@ -126,17 +135,12 @@ async fn get_signal(
     let query = SeriesQuery::read(parameters)?;
     let config = in_force(&state.config);
     let info = named(&config, &name)?;
-    let mut series = within_patience(state.pipeline.series_of(info.name.clone())).await?;
-    series.retain(|view| {
-        query.service.as_deref().is_none_or(|service| view.key.service.as_str() == service)
-            && query.state.is_none_or(|state| SeriesState::of(view) == state)
-    });
-    series.sort_by(|a, b| (&a.key.service, &a.key.labels).cmp(&(&b.key.service, &b.key.labels)));
+    let page = within_patience(state.pipeline.series(query.of(info.name.clone()))).await?;
     let status = state.pipeline.status();
     let own = status.signals.iter().find(|status| status.name == info.name);
     Ok(Json(SignalDetailView {
         signal: SignalView::new(info, own),
-        left_out: series.len().saturating_sub(query.limit),
-        series: series.iter().take(query.limit).map(SeriesStateView::new).collect(),
+        left_out: page.left_out,
+        series: page.series.iter().map(|(state, view)| SeriesStateView::new(*state, view)).collect(),
     }))
 }

@@ -68,6 +68,16 @@ impl Index {
         self.by_service.get(service).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// The rows of each service, in the order of their names.
+    pub(super) fn services(&self) -> impl Iterator<Item = &[usize]> {
+        self.by_service.values().map(Vec::as_slice)
+    }
+
+    /// How a row was last said to stand.
+    pub(super) fn standing(&self, row: usize) -> Standing {
+        self.standings.get(row).copied().unwrap_or_default()
+    }
+
     /// The rows that are anomalous or lost.
     pub(super) fn troubled(&self) -> impl Iterator<Item = usize> {
         self.troubled.values().copied()

@@ -198,6 +198,11 @@ impl Detect {
         loss
     }
 
+    /// How many series of a signal have state.
+    pub fn tracked(&self, signal: &SignalName) -> usize {
+        self.tables.get(signal).map_or(0, Table::tracked)
+    }
+
     /// How many series of a signal had samples lately, of how many that are known.
     pub fn alive(&self, signal: &SignalName, through: Timestamp) -> (usize, usize) {
         self.tables.get(signal).map_or((0, 0), |table| (table.alive(through), table.tracked()))

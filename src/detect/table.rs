@@ -11,6 +11,7 @@ mod bands;
 mod explain;
 mod invalid;
 mod memory;
+mod page;
 mod rebase;
 mod rows;
 mod silence;
@@ -356,22 +357,20 @@ impl Table {
         let forget_after = FORGET_AFTER.max(self.baseline_span());
         // In answers that are always partial too: else the rows of what is long gone would fill the table.
         self.forget_before(through.minus(forget_after), counts);
-        let rows: Vec<usize> = self.index.rows().collect();
         let runs = &self.runs;
         self.openings.retain(|row, _| runs[*row].anomaly.is_some());
-        for row in rows {
+        let stopped = self.take_stopped(through);
+        // Of a series that is well, only the time of its last sample was looked at.
+        let troubled: Vec<usize> = self.index.troubled().collect();
+        for row in troubled {
             if let Some(anomaly) = self.runs[row].anomaly {
                 out.push(self.finding(row, anomaly.until, What::Anomalous(anomaly)));
             }
-            let was_lost = self.lost[row];
-            if !was_lost && self.has_stopped(row, through) {
-                self.lost[row] = true;
-                self.note_standing(row);
-            }
             if self.lost[row] {
                 let last_seen = Timestamp::from_millis(self.last_ms[row]);
-                let known_at = self.silent_since(row).plus(self.lost_after_of(row)).min(through);
-                let at = if was_lost { through } else { known_at };
+                let is_new = stopped.binary_search(&row).is_ok();
+                let known_at = || self.silent_since(row).plus(self.lost_after_of(row)).min(through);
+                let at = if is_new { known_at() } else { through };
                 out.push(self.finding(row, at, What::Lost { last_seen }));
             }
         }

@@ -5,6 +5,7 @@ mod diagnosing;
 mod event;
 mod holes;
 mod input;
+mod places;
 mod rebasing;
 mod reconfigure;
 mod settings;

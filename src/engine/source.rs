@@ -159,14 +159,14 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) -> Vec<Timestamp> {
         self.see_series_return(now, signal, through);
-        let mut last_seen: Vec<Timestamp> = findings.iter().filter_map(lost_at).collect();
-        last_seen.sort();
-        last_seen.dedup();
+        let lost = Lost::of(findings);
+        let mut ends = Ends::new();
         let mut held = Vec::new();
-        for at in last_seen {
-            let is_of_an_outage = self.is_of_an_outage(signal, at, through);
-            if !is_of_an_outage && !self.is_known(findings, at) {
-                match self.loss_at(signal, at, through, findings) {
+        for (at, own) in &lost.by_last_seen {
+            let at = *at;
+            let is_of_an_outage = self.is_of_an_outage(signal, at, through, &mut ends);
+            if !is_of_an_outage && !self.is_known(own, at) {
+                match self.loss_at(signal, at, through, &lost) {
                     Verdict::OwnTrouble => continue,
                     Verdict::NotYetKnown => {}
                     // It is told already that the source lacks this signal.
@@ -192,24 +192,33 @@ impl Engine {
     }
 
     /// Whether every series that stopped then is in an incident of its service already.
-    fn is_known(&self, findings: &[Finding], at: Timestamp) -> bool {
-        let known = |finding: &Finding| {
+    fn is_known(&self, own: &[&Finding], at: Timestamp) -> bool {
+        let known = |finding: &&Finding| {
             let trouble = crate::incident::Trouble::Lost { last_seen: at, detected_at: at };
-            self.open_of(&finding.key.service).any(|incident| incident.holds(finding.key.hash, &trouble))
+            self.members_of(&finding.key).any(|(_, member)| member.is_of(&trouble))
         };
-        findings.iter().filter(|finding| lost_at(finding) == Some(at)).all(known)
+        own.iter().all(known)
     }
 
     /// Whether what stopped at a time belongs to what is known to be an outage: of this signal, or of another, at about
     /// that time. Of this signal, series may go on stopping one after the other; what stops after a pause is another loss.
-    fn is_of_an_outage(&self, signal: &SignalName, at: Timestamp, through: Timestamp) -> bool {
+    fn is_of_an_outage(
+        &self,
+        signal: &SignalName,
+        at: Timestamp,
+        through: Timestamp,
+        ends: &mut Ends,
+    ) -> bool {
         let together = self.together(signal);
         let Some(incident) = self.source_incident() else { return false };
         incident.outages.iter().any(|outage| match outage.silence {
             Silence::Unanswered { .. } => false,
             Silence::Stopped { .. } if outage.is_active() && outage.signal == *signal => {
                 let begun = outage.since.plus(self.lost_after(signal));
-                let until = self.detect.stopping_until(signal, begun, together, through);
+                // It takes a look at every series, and is the same for whatever stopped.
+                let until = *ends
+                    .entry(begun)
+                    .or_insert_with(|| self.detect.stopping_until(signal, begun, together, through));
                 at.plus(together) >= outage.since && at <= until.plus(together)
             }
             Silence::Stopped { .. } => {
@@ -219,19 +228,11 @@ impl Engine {
         })
     }
 
-    fn loss_at(
-        &self,
-        signal: &SignalName,
-        at: Timestamp,
-        through: Timestamp,
-        findings: &[Finding],
-    ) -> Verdict {
+    fn loss_at(&self, signal: &SignalName, at: Timestamp, through: Timestamp, lost: &Lost<'_>) -> Verdict {
         let together = self.together(signal);
         let span = (at, at.plus(together));
         // Series that are back already stopped all the same.
-        let then = findings.iter().filter(|finding| {
-            lost_at(finding).is_some_and(|last_seen| span.0 <= last_seen && last_seen <= span.1)
-        });
+        let then = lost.by_last_seen.range(span.0..=span.1).flat_map(|(_, findings)| findings);
         let then = then.map(|finding| &*finding.key);
         let own = self.detect.loss(Some(signal), span, |_| Some(through), then.clone());
         let is_of_the_source =
@@ -383,6 +384,26 @@ enum Verdict {
     NotYetKnown,
     /// It is the source's.
     Source { of: SignalName, loss: Loss },
+}
+
+/// Up to when series of a signal went on stopping, by the time from which they are looked at.
+type Ends = BTreeMap<Timestamp, Timestamp>;
+
+/// What is lost in a slot, by the last sample: among thousands that are lost for long, few belong to one.
+struct Lost<'a> {
+    by_last_seen: BTreeMap<Timestamp, Vec<&'a Finding>>,
+}
+
+impl<'a> Lost<'a> {
+    fn of(findings: &'a [Finding]) -> Self {
+        let mut by_last_seen: BTreeMap<Timestamp, Vec<&Finding>> = BTreeMap::new();
+        for finding in findings {
+            if let Some(at) = lost_at(finding) {
+                by_last_seen.entry(at).or_default().push(finding);
+            }
+        }
+        Self { by_last_seen }
+    }
 }
 
 fn lost_at(finding: &Finding) -> Option<Timestamp> {

@@ -9,11 +9,14 @@ use indexmap::IndexMap;
 use super::event::{Event, Stream, SystemEvent};
 use super::holes::Holes;
 use super::input::{Command, Coverage, Effect, Failure, Input, Restored};
+use super::places::Places;
 use super::settings::Settings;
 use super::slots::{Slot, Waiting};
 use super::source::Served;
 use super::standing::{Polls, SourceStanding, Unanswered};
-use crate::detect::{Band, Closed, Detect, Directive, Finding, Overridden, SeriesView, Tally, Verdict, What};
+use crate::detect::{
+    Band, Closed, Detect, Directive, Finding, Overridden, SeriesPage, SeriesQuery, Tally, Verdict, What,
+};
 use crate::diagnose::{Cause, PastIncident};
 use crate::id::IncidentId;
 use crate::incident::{self, Incident, Phase, Requester, Subject};
@@ -42,6 +45,7 @@ pub struct Engine {
     /// The open incidents of each service, in the order in which they opened: whoever asks about one series looks at
     /// these, not at all.
     of_service: BTreeMap<Service, Vec<IncidentId>>,
+    pub(super) places: Places,
     pub(super) recent: VecDeque<Incident>,
     pub(super) past: VecDeque<PastIncident>,
     /// The question that is out, by incident: the revision that it was asked at.
@@ -88,6 +92,7 @@ impl Engine {
             judged_through: restored.judged_through,
             open: IndexMap::new(),
             of_service: BTreeMap::new(),
+            places: Places::default(),
             recent: VecDeque::new(),
             past: restored.past.into(),
             asked: BTreeMap::new(),
@@ -174,9 +179,14 @@ impl Engine {
         self.detect.overridden(signal)
     }
 
-    /// The series of one signal as they stand.
-    pub fn series_of(&self, signal: &SignalName) -> Vec<SeriesView> {
-        self.detect.of_signal(signal)
+    /// The first of the series of a signal that are wanted.
+    pub fn page(&self, wanted: &SeriesQuery) -> SeriesPage {
+        self.detect.page(wanted)
+    }
+
+    /// How many series of a signal have state.
+    pub fn tracked(&self, signal: &SignalName) -> usize {
+        self.detect.tracked(signal)
     }
 
     /// What was said of a series' last sample; `None` where it was not judged.
@@ -276,7 +286,12 @@ impl Engine {
             Stream::System => None,
         };
         match (&event, incident) {
-            (Event::Incident(change), Some(incident)) => incident.apply(now, change),
+            (Event::Incident(change), Some(incident)) => {
+                incident.apply(now, change);
+                if let incident::Event::Joined { .. } = change {
+                    self.places.join(incident);
+                }
+            }
             (Event::Diagnosed(diagnosis), Some(incident)) => {
                 incident.diagnosed(now, diagnosis.revision, diagnosis.standing())
             }
@@ -317,6 +332,7 @@ impl Engine {
         if let Subject::Service(service) = &incident.subject {
             self.of_service.entry(service.clone()).or_default().push(incident.id);
         }
+        self.places.hold(&incident);
         self.open.insert(incident.id, incident);
     }
 
@@ -328,6 +344,7 @@ impl Engine {
 
     fn retire(&mut self, now: Timestamp, id: IncidentId) {
         let Some(incident) = self.open.shift_remove(&id) else { return };
+        self.places.retire(&incident);
         if let Subject::Service(service) = &incident.subject
             && let Some(ids) = self.of_service.get_mut(service)
         {

@@ -26,8 +26,8 @@ impl Engine {
         }
         let mut lately =
             self.recent.iter().filter(|incident| incident.subject.service() == Some(&key.service));
-        let known = |incident: &Incident| incident.holds(key.hash, &trouble);
-        if self.open_of(&key.service).any(known) || lately.any(known) {
+        let is_known = self.members_of(key).any(|(_, member)| member.is_of(&trouble));
+        if is_known || lately.any(|incident| incident.holds(key.hash, &trouble)) {
             return;
         }
         let candidates = self.open_of(&key.service).map(|incident| correlate::Open {
@@ -88,6 +88,9 @@ impl Engine {
 
     /// Trouble of a service explains that of those that call it: what was said about theirs is out of date.
     fn tell_callers(&mut self, service: &Service, onset: Timestamp) {
+        if self.settings.correlate.calls.is_empty() {
+            return;
+        }
         let window = self.settings.correlate.window;
         let is_close = |other: &Timestamp| onset.since(*other) <= window && other.since(onset) <= window;
         let open = self.open.values().filter(|incident| is_close(&incident.onset()));
@@ -110,22 +113,20 @@ impl Engine {
 
     /// Whether a series is in this sort of trouble in an open incident.
     fn is_active(&self, key: &SeriesKey, trouble: &Trouble) -> bool {
-        let is_it = |member: &Member| {
-            member.key.hash == key.hash
-                && matches!(
-                    (&member.trouble, trouble),
-                    (Trouble::Deviation(_), Trouble::Deviation(_))
-                        | (Trouble::Lost { .. }, Trouble::Lost { .. })
-                )
-        };
-        self.open_of(&key.service).any(|incident| incident.active().any(is_it))
+        self.members_of(key).any(|(_, member)| {
+            let is_it = matches!(
+                (&member.trouble, trouble),
+                (Trouble::Deviation(_), Trouble::Deviation(_)) | (Trouble::Lost { .. }, Trouble::Lost { .. })
+            );
+            is_it && member.state == MemberState::Active
+        })
     }
 
     /// Takes a finding into the incidents in which its series is active, and says whether there was one to change.
     pub(super) fn absorb(&mut self, now: Timestamp, finding: &Finding, effects: &mut Vec<Effect>) -> bool {
-        let open = self.open_of(&finding.key.service);
-        let changes: Vec<(IncidentId, incident::Event)> = open
-            .flat_map(|incident| incident.absorb(finding).into_iter().map(|event| (incident.id, event)))
+        let changes: Vec<(IncidentId, incident::Event)> = self
+            .members_of(&finding.key)
+            .filter_map(|(id, member)| Some((id, member.absorb(finding)?)))
             .collect();
         let any = !changes.is_empty();
         for (id, event) in changes {

@@ -307,17 +307,12 @@ impl Incident {
     /// after a restart, or that was not watched for a while, and that shows up after all, is none of these: it may join
     /// again.
     pub fn holds(&self, series: Fingerprint, trouble: &Trouble) -> bool {
-        let was_dropped = |member: &Member| match member.state {
-            MemberState::Active => false,
-            MemberState::Ended { because, .. } => matches!(because, Ended::NotInHistory | Ended::Unwatched),
-        };
-        let is_it = |member: &Member| member.key.hash == series && member.trouble.is_same_as(trouble);
-        self.members.iter().any(|member| is_it(member) && !was_dropped(member))
+        self.members.iter().any(|member| member.key.hash == series && member.is_of(trouble))
     }
 
     /// What a finding about a series that is active in this incident changes.
     pub fn absorb(&self, finding: &Finding) -> Vec<Event> {
-        let members = self.active().filter(|member| member.key.hash == finding.key.hash);
+        let members = self.members.iter().filter(|member| member.key.hash == finding.key.hash);
         members.filter_map(|member| member.absorb(finding)).collect()
     }
 
@@ -366,6 +361,15 @@ impl Incident {
 }
 
 impl Member {
+    /// Whether it is this trouble, going on or seen to end; see [`Incident::holds`].
+    pub fn is_of(&self, trouble: &Trouble) -> bool {
+        let was_dropped = match self.state {
+            MemberState::Active => false,
+            MemberState::Ended { because, .. } => matches!(because, Ended::NotInHistory | Ended::Unwatched),
+        };
+        self.trouble.is_same_as(trouble) && !was_dropped
+    }
+
     fn raise(&mut self, score: f64, value: f64, last: Timestamp) {
         match &mut self.trouble {
             Trouble::Deviation(anomaly) => {
@@ -387,7 +391,11 @@ impl Member {
         Event::MemberEnded { series: self.key.hash, onset, until, peak_score, peak_value, because }
     }
 
-    fn absorb(&self, finding: &Finding) -> Option<Event> {
+    /// What a finding about its series changes, while it is active.
+    pub fn absorb(&self, finding: &Finding) -> Option<Event> {
+        if self.state != MemberState::Active {
+            return None;
+        }
         match (&self.trouble, &finding.what) {
             (Trouble::Deviation(known), What::Anomalous(now)) => (now.onset == known.onset
                 && now.peak_score > known.peak_score * WORSE_FACTOR)

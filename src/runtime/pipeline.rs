@@ -1,12 +1,15 @@
 //! The one writer: the engine on a thread of its own, fed by one bounded queue, committing what it decides.
 
-use std::collections::BTreeMap;
+mod intake;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
+use self::intake::INPUTS_PER_COMMIT;
 use super::announce::announce;
 use super::asker::Question;
 use super::backend::Backend;
@@ -26,8 +29,6 @@ use crate::series::SignalName;
 use crate::store::{Commit, Store, StoreError};
 use crate::time::Timestamp;
 
-/// So many inputs are stepped and committed together at most.
-const INPUTS_PER_COMMIT: usize = 256;
 /// How long to wait before the engine is rebuilt after a failed commit.
 const REBUILD_AFTER: Duration = Duration::from_secs(1);
 /// Resolved incidents that the engine remembers as the past of their service.
@@ -48,7 +49,9 @@ pub(super) enum Message {
     Input(Input),
     Polled(SignalName, PollNews),
     Asked(ModelNews),
-    Request(Request),
+    Command(Command, oneshot::Sender<Reply>),
+    /// Another config, to the engine, through the log.
+    Reconfigure(Box<Reconfigure>, oneshot::Sender<()>),
 }
 
 /// How one poll went.
@@ -86,6 +89,10 @@ pub(super) struct Pipeline {
     pub(super) time: EngineTime,
     pub(super) backend: watch::Receiver<Backend>,
     pub(super) queue: mpsc::Receiver<Tagged>,
+    /// What readers and operators want, which is answered between two turns.
+    pub(super) requests: mpsc::Receiver<Request>,
+    /// Commands that came while something was written down.
+    pub(super) later: Vec<Tagged>,
     pub(super) questions: Option<mpsc::Sender<Question>>,
     pub(super) answers: mpsc::WeakSender<Tagged>,
     pub(super) generation: watch::Sender<u64>,
@@ -123,15 +130,10 @@ impl Pipeline {
             refused: Vec::new(),
         };
         let mut waiting = Vec::with_capacity(INPUTS_PER_COMMIT);
-        while let Some(first) = self.queue.blocking_recv() {
+        while self.take(&working.engine, &mut waiting) {
             let refused: Vec<Input> = working.refused.drain(..).collect();
-            waiting.extend(refused.into_iter().map(|input| self.tagged(input)));
-            waiting.push(first);
-            while waiting.len() < INPUTS_PER_COMMIT
-                && let Ok(next) = self.queue.try_recv()
-            {
-                waiting.push(next);
-            }
+            let refused = refused.into_iter().map(|input| self.tagged(input));
+            waiting.splice(0..0, refused);
             self.metrics.queue_length(self.queue.len() + waiting.len());
             // For what follows from these messages, until it is shown; a rebuild sleeps by it.
             let _awake = self.clock.awake();
@@ -178,8 +180,7 @@ impl Pipeline {
     fn turn(&mut self, working: &mut Working, waiting: &mut Vec<Tagged>) -> Result<(), StoreError> {
         let begun = self.clock.now();
         let generation = *self.generation.borrow();
-        let (mut effects, mut replies, mut answers) = (Vec::new(), Vec::new(), Vec::new());
-        let mut changes = Vec::new();
+        let (mut effects, mut replies, mut changes) = (Vec::new(), Vec::new(), Vec::new());
         for Tagged { generation: meant_for, message, awake: _awake } in waiting.drain(..) {
             if meant_for.is_some_and(|meant| meant != generation) {
                 continue;
@@ -188,24 +189,21 @@ impl Pipeline {
                 Message::Input(input) => effects.extend(self.step(working, input)),
                 Message::Polled(signal, news) => working.polled(signal, news),
                 Message::Asked(news) => working.asked(news),
-                Message::Request(Request::Command(command, reply)) => {
+                Message::Command(command, reply) => {
                     let (rest, answer) = self.command(working, command);
                     effects.extend(rest);
                     replies.push((reply, answer));
                 }
-                Message::Request(Request::Reconfigure(change, reply)) => {
+                Message::Reconfigure(change, reply) => {
                     let input = Input::Reconfigured(Box::new(change.input.clone()));
                     effects.extend(self.step(working, input));
                     changes.push((change, reply));
-                }
-                Message::Request(Request::Series(signal, reply)) => {
-                    answers.push((reply, working.engine.series_of(&signal)));
                 }
             }
         }
         let commit = commit_of(&working.engine, &effects);
         if !commit.is_empty() {
-            let written = self.runtime.block_on(self.store.commit(&commit));
+            let written = self.write(&working.engine, &commit);
             self.metrics
                 .committed(self.clock.now().since(begun).div_f64(self.clock.speed()), written.is_ok());
             written?;
@@ -226,9 +224,6 @@ impl Pipeline {
         for (reply, answer) in replies {
             // Whoever asked may have gone: the command is done all the same.
             let _ = reply.send(answer);
-        }
-        for (reply, series) in answers {
-            let _ = reply.send(series);
         }
         Ok(())
     }
@@ -374,12 +369,12 @@ impl Pipeline {
 /// What the effects write down, with the states after them.
 fn commit_of(engine: &Engine, effects: &[Effect]) -> Commit {
     let mut commit = Commit::default();
-    let mut touched: Vec<crate::id::IncidentId> = Vec::new();
+    let (mut touched, mut seen) = (Vec::new(), BTreeSet::new());
     for effect in effects {
         match effect {
             Effect::Record(happening) => {
                 if let engine::Stream::Incident(id) = happening.stream
-                    && !touched.contains(&id)
+                    && seen.insert(id)
                 {
                     touched.push(id);
                 }

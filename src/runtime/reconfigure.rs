@@ -14,7 +14,7 @@ use super::pipeline::{Message, Tagged};
 use super::poller::{Assignment, Orders, history_of};
 use super::settings::{BandSettings, Settings};
 use super::start::Polled;
-use super::status::{Handle, Request, Unavailable};
+use super::status::{Handle, Unavailable};
 use crate::detect::SignalPlan;
 use crate::engine::{self, ConfigChange, Input, Reconfiguration};
 use crate::llm::Model;
@@ -129,7 +129,7 @@ impl Reconfigurer {
     /// Has it written down that a config was refused.
     pub async fn note_refusal(&self, config_hash: String, because: String) {
         let message = Message::Input(Input::ReloadFailed { config_hash, because });
-        if let Some(queue) = self.handle.requests.upgrade() {
+        if let Some(queue) = self.handle.feed.upgrade() {
             // Where nobody takes it, the agent stops.
             let _ = queue.send(self.tagged(message)).await;
         }
@@ -138,8 +138,8 @@ impl Reconfigurer {
     /// Waits without a limit: a change that is given up half-way would be neither in force nor refused.
     async fn tell(&self, change: Reconfigure) -> Result<(), Unavailable> {
         let (reply, done) = oneshot::channel();
-        let queue = self.handle.requests.upgrade().ok_or(Unavailable)?;
-        let message = Message::Request(Request::Reconfigure(Box::new(change), reply));
+        let queue = self.handle.feed.upgrade().ok_or(Unavailable)?;
+        let message = Message::Reconfigure(Box::new(change), reply);
         queue.send(self.tagged(message)).await.map_err(|_| Unavailable)?;
         drop(queue);
         done.await.map_err(|_| Unavailable)
@@ -204,7 +204,7 @@ impl Reconfigurer {
                 cache_for,
                 store: self.store.clone(),
                 clock: self.crew.clock.clone(),
-                engine: self.handle.requests.clone(),
+                engine: self.handle.feed.clone(),
                 supervisor: self.crew.supervisor.clone(),
             }))),
         }
@@ -337,7 +337,8 @@ mod tests {
                     status: statuses,
                     source: None,
                     watched: watched.subscribe(),
-                    requests: feed.downgrade(),
+                    feed: feed.downgrade(),
+                    requests: mpsc::channel(1).0,
                 },
                 watched,
                 store: Store::open(&crate::store::Settings { path }).await.unwrap(),
@@ -360,7 +361,7 @@ mod tests {
             let pipeline = async {
                 loop {
                     let message = queue.recv().await.unwrap().message;
-                    if let Message::Request(Request::Reconfigure(change, reply)) = message {
+                    if let Message::Reconfigure(change, reply) = message {
                         if is_taken {
                             reply.send(()).unwrap();
                         }

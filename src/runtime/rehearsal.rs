@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::pipeline::{Message, Tagged};
+use super::pipeline::Tagged;
 use super::status::{Handle, Request, Status};
-use crate::detect::SeriesView;
+use crate::detect::{SeriesPage, SeriesQuery};
 use crate::engine::{Command, Reply};
-use crate::series::SignalName;
 
 /// The pipeline's end of a handle.
 #[derive(Debug)]
 pub(crate) struct Rehearsal {
     status: watch::Sender<Arc<Status>>,
-    queue: mpsc::Receiver<Tagged>,
+    requests: mpsc::Receiver<Request>,
+    _queue: mpsc::Receiver<Tagged>,
     /// A handle alone does not keep the queue.
     _feed: mpsc::Sender<Tagged>,
     _watched: watch::Sender<Arc<[super::explain::Watched]>>,
@@ -25,16 +25,18 @@ pub(crate) struct Rehearsal {
 #[derive(Debug)]
 pub(crate) enum Asked {
     Command(Command, oneshot::Sender<Reply>),
-    Series(SignalName, oneshot::Sender<Vec<SeriesView>>),
+    Series(SeriesQuery, oneshot::Sender<SeriesPage>),
 }
 
 /// Makes a handle and its other end. At most `limit` requests wait.
 pub(crate) fn rehearse(limit: usize) -> (Handle, Rehearsal) {
     let (status, shown) = watch::channel(Arc::default());
-    let (feed, queue) = mpsc::channel(limit);
+    let (feed, queue) = mpsc::channel(1);
+    let (requests, requested) = mpsc::channel(limit);
     let (watched, shown_watched) = watch::channel(Arc::default());
-    let handle = Handle { status: shown, source: None, watched: shown_watched, requests: feed.downgrade() };
-    (handle, Rehearsal { status, queue, _feed: feed, _watched: watched })
+    let feeds = feed.downgrade();
+    let handle = Handle { status: shown, source: None, watched: shown_watched, feed: feeds, requests };
+    (handle, Rehearsal { status, requests: requested, _queue: queue, _feed: feed, _watched: watched })
 }
 
 impl Rehearsal {
@@ -43,21 +45,11 @@ impl Rehearsal {
         self.status.send_replace(Arc::new(status));
     }
 
-    /// The next request; what is no request is passed over.
+    /// The next request.
     pub(crate) async fn next(&mut self) -> Option<Asked> {
-        loop {
-            match self.queue.recv().await?.message {
-                Message::Request(Request::Command(command, reply)) => {
-                    return Some(Asked::Command(command, reply));
-                }
-                Message::Request(Request::Series(signal, reply)) => {
-                    return Some(Asked::Series(signal, reply));
-                }
-                Message::Request(Request::Reconfigure(..))
-                | Message::Input(_)
-                | Message::Polled(..)
-                | Message::Asked(_) => {}
-            }
+        match self.requests.recv().await? {
+            Request::Command(command, reply) => Some(Asked::Command(command, reply)),
+            Request::Series(wanted, reply) => Some(Asked::Series(wanted, reply)),
         }
     }
 }

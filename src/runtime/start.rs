@@ -19,7 +19,7 @@ use super::pipeline::{Message, PAST_LIMIT, Pipeline, Tagged};
 use super::poller::{Assignment, Orders};
 use super::reconfigure::{Reconfigurer, assignment, start_asker};
 use super::settings::Settings;
-use super::status::{Handle, Status};
+use super::status::{Handle, REQUESTS_WAITING_MAX, Status};
 use super::supervisor::Supervisor;
 use crate::engine::{self, Input, SystemEvent};
 use crate::llm::{LlmError, Model};
@@ -107,7 +107,8 @@ pub async fn start(
     let backend = Backend::new(client, PulseQuery::of(&source), clock.clone(), metrics.clone());
     let (queue, taken) = mpsc::channel(settings.queue_limit);
     let (generation, generations) = watch::channel(0);
-    let requests = queue.downgrade();
+    let feed = queue.downgrade();
+    let (requests, requested) = mpsc::channel(REQUESTS_WAITING_MAX);
     let (status, statuses) = watch::channel(Arc::new(Status {
         started_at: clock.now(),
         not_ready_because: Some("it has just started".to_owned()),
@@ -116,7 +117,7 @@ pub async fn start(
 
     let mut crew = Crew {
         clock: clock.clone(),
-        engine: requests.clone(),
+        engine: feed.clone(),
         generation: generations,
         metrics: metrics.clone(),
         supervisor: supervisor.clone(),
@@ -129,14 +130,14 @@ pub async fn start(
     }));
     supervisor.spawn("ticks", ticks(clock.clone(), queue.clone(), supervisor.clone(), clock.awake()));
     let questions = model.map(|(model, cache_for)| {
-        let (store, clock, engine) = (store.clone(), clock.clone(), requests.clone());
+        let (store, clock, engine) = (store.clone(), clock.clone(), feed.clone());
         start_asker(Asker { model, cache_for, store, clock, engine, supervisor: supervisor.clone() })
     });
 
     let (backend, asked) = watch::channel(backend);
     let (watched, are_watched) = watch::channel(Watched::all(&signals, &engine));
     let source = Some(asked.clone());
-    let handle = Handle { status: statuses, source, watched: are_watched, requests: requests.clone() };
+    let handle = Handle { status: statuses, source, watched: are_watched, feed: feed.clone(), requests };
     let reconfigurer = Reconfigurer {
         crew,
         handle: handle.clone(),
@@ -154,8 +155,10 @@ pub async fn start(
         clock,
         backend: asked,
         queue: taken,
+        requests: requested,
+        later: Vec::new(),
         questions,
-        answers: requests,
+        answers: feed,
         generation,
         status,
         metrics,

@@ -8,10 +8,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::backend::Backend;
 use super::explain::Watched;
-use super::jumping::Awake;
-use super::pipeline::{Message, Tagged};
-use super::reconfigure::Reconfigure;
-use crate::detect::{Overridden, SeriesView, Tally};
+use super::pipeline::Tagged;
+use crate::detect::{Overridden, SeriesPage, SeriesQuery, Tally};
 use crate::engine::{Command, Reply};
 use crate::series::SignalName;
 use crate::time::Timestamp;
@@ -123,22 +121,25 @@ pub struct Handle {
     /// What is asked and how it is judged.
     pub(super) watched: watch::Receiver<Arc<[Watched]>>,
     /// Weak: the engine ends when those who feed it do, not when the last reader goes.
-    pub(super) requests: mpsc::WeakSender<Tagged>,
+    pub(super) feed: mpsc::WeakSender<Tagged>,
+    /// What is asked here is answered before what waits in the queue.
+    pub(super) requests: mpsc::Sender<Request>,
 }
 
 /// While it is there, the pipeline takes commands: a stop waits for whoever may still give one.
 #[derive(Debug)]
 pub struct Hold(#[expect(dead_code, reason = "it is held, and dropped")] mpsc::Sender<Tagged>);
 
+/// So many requests may wait for the engine; further ones are refused.
+pub(super) const REQUESTS_WAITING_MAX: usize = 256;
+
 /// A question to the pipeline, with the way back.
 #[derive(Debug)]
 pub(super) enum Request {
     /// To the engine, through the log.
     Command(Command, oneshot::Sender<Reply>),
-    /// Another config, to the engine, through the log.
-    Reconfigure(Box<Reconfigure>, oneshot::Sender<()>),
     /// The series of a signal as they stand.
-    Series(SignalName, oneshot::Sender<Vec<SeriesView>>),
+    Series(SeriesQuery, oneshot::Sender<SeriesPage>),
 }
 
 /// The pipeline does not answer: it stops, or it is overloaded.
@@ -171,7 +172,7 @@ impl Handle {
 
     /// Keeps the pipeline taking commands until what this gives is dropped; `None` where it has ended.
     pub fn hold(&self) -> Option<Hold> {
-        self.requests.upgrade().map(Hold)
+        self.feed.upgrade().map(Hold)
     }
 
     /// Waits for the next status.
@@ -190,12 +191,12 @@ impl Handle {
         self.request(|reply| Request::Command(command, reply)).await
     }
 
-    /// The series of one signal as they stand; empty for a signal that does not exist.
+    /// The first of the series of a signal that are wanted, as they stand; none of a signal that does not exist.
     ///
     /// # Errors
     /// Where the pipeline does not take the question.
-    pub async fn series_of(&self, signal: SignalName) -> Result<Vec<SeriesView>, Unavailable> {
-        self.request(|reply| Request::Series(signal, reply)).await
+    pub async fn series(&self, wanted: SeriesQuery) -> Result<SeriesPage, Unavailable> {
+        self.request(|reply| Request::Series(wanted, reply)).await
     }
 
     async fn request<T>(
@@ -203,13 +204,10 @@ impl Handle {
         request: impl FnOnce(oneshot::Sender<T>) -> Request,
     ) -> Result<T, Unavailable> {
         let (reply, answer) = oneshot::channel();
-        let queue = self.requests.upgrade().ok_or(Unavailable)?;
-        let message = Message::Request(request(reply));
-        // Not waiting: a reader may not hold up what feeds the engine.
-        queue
-            .try_send(Tagged { generation: None, message, awake: Awake::default() })
-            .map_err(|_| Unavailable)?;
-        drop(queue);
+        // While it is handed over, the pipeline goes on: what was taken is also answered.
+        let feed = self.feed.upgrade().ok_or(Unavailable)?;
+        self.requests.try_send(request(reply)).map_err(|_| Unavailable)?;
+        drop(feed);
         answer.await.map_err(|_| Unavailable)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portent::detect::{Detect, SeriesView, Settings};
+use portent::detect::{Detect, SeriesQuery, SeriesState, SeriesView, Settings};
 use portent::series::{SeriesKey, Service, SignalName};
 use portent::time::Timestamp;
 use proptest::prelude::*;
@@ -62,6 +62,28 @@ fn all(detect: &Detect) -> Vec<SeriesView> {
     signals().iter().flat_map(|signal| detect.of_signal(signal)).collect()
 }
 
+fn state(view: &SeriesView) -> SeriesState {
+    match view {
+        SeriesView { is_lost: true, .. } => SeriesState::Lost,
+        SeriesView { anomaly: Some(_), .. } => SeriesState::Anomalous,
+        SeriesView { expected: None, .. } => SeriesState::Warming,
+        SeriesView { .. } => SeriesState::Normal,
+    }
+}
+
+/// The page by a look at every series of the signal: those that are wanted, in order, and how many more there are.
+fn listed(detect: &Detect, wanted: &SeriesQuery) -> (Vec<(SeriesState, String)>, usize) {
+    let mut views = detect.of_signal(&wanted.signal);
+    views.retain(|view| {
+        wanted.service.as_ref().is_none_or(|service| view.key.service == *service)
+            && wanted.state.is_none_or(|wanted| state(view) == wanted)
+    });
+    views.sort_by(|a, b| (&a.key.service, &a.key.labels).cmp(&(&b.key.service, &b.key.labels)));
+    let left_out = views.len().saturating_sub(wanted.limit);
+    let shown = views.iter().take(wanted.limit).map(|view| (state(view), view.key.to_string()));
+    (shown.collect(), left_out)
+}
+
 fn names(views: impl IntoIterator<Item = SeriesView>) -> Vec<String> {
     views.into_iter().map(|view| view.key.to_string()).collect()
 }
@@ -96,6 +118,16 @@ proptest! {
                 };
                 let elsewhere = all(detect).into_iter().filter(is_elsewhere).take(limit);
                 assert_eq!(names(detect.moved_elsewhere(&service, limit)), names(elsewhere), "seed {seed}");
+            }
+            let services = [None, Some("s0"), Some("s9")].map(|name| name.map(Service::new));
+            let states = SeriesState::ALL.map(Some).into_iter().chain([None]);
+            for (state, service) in states.flat_map(|state| services.clone().map(|service| (state, service))) {
+                for signal in signals() {
+                    let wanted = SeriesQuery { signal, service: service.clone(), state, limit };
+                    let page = detect.page(&wanted);
+                    let shown = page.series.iter().map(|(state, view)| (*state, view.key.to_string()));
+                    assert_eq!((shown.collect(), page.left_out), listed(detect, &wanted), "seed {seed}");
+                }
             }
             for view in all(detect) {
                 let last = view.recent.last().map(|(at, _)| *at);

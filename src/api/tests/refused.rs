@@ -5,6 +5,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::server::{Server, refused, spawn};
+use crate::detect::SeriesPage;
 
 #[tokio::test]
 async fn an_unknown_path_is_a_problem() {
@@ -72,7 +73,7 @@ async fn what_is_under_way_is_answered_before_the_stop() {
     let asking = spawn(server.client.get(url).send());
     let Some(crate::runtime::Asked::Series(_, answer)) = server.pipeline.next().await else { panic!() };
     drop(server.cancel);
-    answer.send(Vec::new()).unwrap();
+    answer.send(SeriesPage::default()).unwrap();
     assert_eq!(asking.await.unwrap().unwrap().status(), 200);
     server.task.await.unwrap().unwrap();
 }

@@ -82,6 +82,9 @@ impl Table {
 
     pub(super) fn forget_before(&mut self, oldest: Timestamp, counts: &mut Counts) {
         let is_old = |row: &usize| self.last_ms[*row] < oldest.as_millis();
+        if !(0..self.last_ms.len()).any(|row| self.in_use[row] && is_old(&row)) {
+            return;
+        }
         let gone: Vec<(usize, Service)> =
             self.index.rows().filter(is_old).map(|row| (row, self.keys[row].service.clone())).collect();
         self.index.remove(&gone);

@@ -28,6 +28,19 @@ impl Table {
             && silent_ms >= millis(self.lost_after_of(row))
     }
 
+    /// Holds the series to be lost that have stopped by now, and gives their rows in order.
+    pub(super) fn take_stopped(&mut self, through: Timestamp) -> Vec<usize> {
+        let rows = 0..self.last_ms.len();
+        let has_stopped =
+            |row: &usize| self.in_use[*row] && !self.lost[*row] && self.has_stopped(*row, through);
+        let stopped: Vec<usize> = rows.filter(has_stopped).collect();
+        for row in &stopped {
+            self.lost[*row] = true;
+            self.note_standing(*row);
+        }
+        stopped
+    }
+
     pub(super) fn silent_since(&self, row: usize) -> Timestamp {
         Timestamp::from_millis(self.last_ms[row].max(self.excused_ms))
     }

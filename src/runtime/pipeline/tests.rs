@@ -1,10 +1,13 @@
 //! The engine's thread against a store and a backend whose clock is not the agent's.
 
+mod intake;
+
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers};
 
 use super::*;
 use crate::engine::{ConfigChange, Reconfiguration, Stream};
 use crate::runtime::backend::PulseQuery;
+use crate::runtime::status::Request;
 use crate::source::{self, Prometheus, SignalQuery, TimeRange};
 use crate::telemetry::Registry;
 use crate::{correlate, detect, incident, store};
@@ -71,6 +74,8 @@ struct Bench {
     working: Working,
     runtime: tokio::runtime::Runtime,
     asked: watch::Sender<Backend>,
+    feed: Option<mpsc::Sender<Tagged>>,
+    asks: mpsc::Sender<Request>,
     _server: MockServer,
     folder: tempfile::TempDir,
 }
@@ -86,7 +91,8 @@ impl Bench {
             let store = Store::open(&store::Settings { path }).await.unwrap();
             (store, backend(after_ms(ahead_ms), &clock, &metrics).await)
         });
-        let (feed, queue) = mpsc::channel(8);
+        let (feed, queue) = mpsc::channel(64);
+        let (asks, requests) = mpsc::channel(64);
         let (sender, backend) = watch::channel(backend);
         let pipeline = Pipeline {
             settings: settings(),
@@ -97,6 +103,8 @@ impl Bench {
             clock,
             backend,
             queue,
+            requests,
+            later: Vec::new(),
             questions: None,
             answers: feed.downgrade(),
             generation: watch::Sender::new(0),
@@ -114,7 +122,7 @@ impl Bench {
             closed: BTreeMap::new(),
             refused: Vec::new(),
         };
-        Self { pipeline, working, runtime, asked: sender, _server: server, folder }
+        Self { pipeline, working, runtime, asked: sender, feed: Some(feed), asks, _server: server, folder }
     }
 
     fn turn(&mut self, messages: impl IntoIterator<Item = Message>) {
@@ -142,7 +150,7 @@ fn a_reload_has_the_time_that_every_other_input_has() {
     };
     let (reply, _done) = tokio::sync::oneshot::channel();
     let reload = Box::new(Reconfigure { input, questions: None, bands: bench.pipeline.bands });
-    bench.turn([refusal(), Message::Request(Request::Reconfigure(reload, reply))]);
+    bench.turn([refusal(), Message::Reconfigure(reload, reply)]);
     let expected =
         [("system.reload_failed".to_owned(), 600_000), ("system.config_reloaded".to_owned(), 600_000)];
     assert_eq!(bench.written(), expected);
