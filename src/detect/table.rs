@@ -10,6 +10,7 @@
 mod bands;
 mod explain;
 mod invalid;
+mod kept;
 mod memory;
 mod rebase;
 mod rows;

@@ -1,11 +1,13 @@
 //! The fitted tail of a statistic: how rare is a value that far out?
 
+use serde::{Deserialize, Serialize};
+
 /// The tail of a statistic that is never negative, as it has been seen so far.
 ///
 /// Peaks over a threshold (Pickands 1975; Siffer et al., KDD 2017): the threshold is a tracked quantile, what exceeds it
 /// follows a generalised Pareto distribution whose shape and scale come from the first two moments of the excesses
 /// (method of moments, Hosking and Wallis 1987). Few excesses are pooled with a prior.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Fit {
     threshold: f32,
     seen: f32,
@@ -70,6 +72,13 @@ impl Fit {
             self.excesses = (self.excesses + 1.0).min(EXCESSES_MAX);
             self.reach = f32::NAN;
         }
+    }
+
+    /// Whether its figures are such as can come of values.
+    pub(super) fn is_sound(&self) -> bool {
+        let figures = [self.threshold, self.seen, self.excesses, self.mean, self.square];
+        let is_reach = self.reach.is_nan() || self.reach >= 0.0;
+        figures.iter().all(|figure| figure.is_finite() && *figure >= 0.0) && is_reach
     }
 
     /// Whether it has seen fewer values.

@@ -4,10 +4,13 @@
     reason = "a numeric kernel: every index is a row below `rows`, times a stride"
 )]
 
+mod kept;
 mod level;
 mod runs;
 
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use self::level::{LOCAL, Levels};
 use self::runs::{FITS, Lengths, Past, RUN_MAX, RUNS};
@@ -47,14 +50,14 @@ fn larger(a: f64, b: f64) -> f64 {
 }
 
 /// How the views of a series stand.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 struct Scales {
     values: [f64; VIEWS],
     seen: [f32; VIEWS],
 }
 
 /// A sample that is not learnt yet: it may still be the beginning of what is found.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Pending {
     value: f64,
     residuals: [f64; VIEWS],
@@ -100,7 +103,7 @@ pub(in crate::detect) struct Tail {
 }
 
 /// What is kept of one series beside its levels and seasons.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Row {
     scales: Scales,
     fits: [Fit; FITS],

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::VIEWS;
 
 /// Each view looks at two lengths of run.
@@ -46,13 +48,19 @@ impl Lengths {
 }
 
 /// The last deviations of one series, in scales and signed, oldest first.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Past {
     deviations: [[f32; RUN_MAX]; VIEWS],
     len: [u8; VIEWS],
 }
 
 impl Past {
+    pub(super) fn is_sound(&self) -> bool {
+        let is_number = |deviation: &f32| !deviation.is_nan();
+        self.deviations.iter().flatten().all(is_number)
+            && self.len.iter().all(|len| usize::from(*len) <= RUN_MAX)
+    }
+
     pub(super) const EMPTY: Self = Self { deviations: [[0.0; RUN_MAX]; VIEWS], len: [0; VIEWS] };
 
     pub(super) fn forget_view(&mut self, view: usize) {
