@@ -97,7 +97,8 @@ impl Pending {
     pub(super) fn restore(&mut self, from: &mut Reader<'_>) -> Result<(), SnapshotFlaw> {
         self.rebases = from.take()?;
         let of_series = self.rebases.values();
-        let is_sound = of_series.into_iter().all(|all| !all.is_empty() && all.is_sorted_by_key(|(_, at)| *at));
+        let is_sound =
+            of_series.into_iter().all(|all| !all.is_empty() && all.is_sorted_by_key(|(_, at)| *at));
         sound(is_sound, "directives out of order")
     }
 

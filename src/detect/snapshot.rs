@@ -43,9 +43,14 @@ impl Detect {
             let mut head = framed(TABLE);
             head.put(signal.as_str());
             table.keep_head(&mut head);
-            std::iter::once(head).chain(Rows::of(table)).chain(std::iter::once_with(|| self.table_end(signal)))
+            std::iter::once(head)
+                .chain(Rows::of(table))
+                .chain(std::iter::once_with(|| self.table_end(signal)))
         });
-        std::iter::once(head).chain(tables).chain(std::iter::once_with(|| framed(END))).map(Writer::into_bytes)
+        std::iter::once(head)
+            .chain(tables)
+            .chain(std::iter::once_with(|| framed(END)))
+            .map(Writer::into_bytes)
     }
 
     fn table_end(&self, signal: &SignalName) -> Writer {
@@ -107,7 +112,10 @@ enum Expects {
     Head,
     Table,
     /// The rows of a table, so many more.
-    Rows { signal: SignalName, left: usize },
+    Rows {
+        signal: SignalName,
+        left: usize,
+    },
     /// What is left of a table whose state means nothing here.
     Skipped,
     Nothing,

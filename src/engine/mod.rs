@@ -9,6 +9,7 @@ mod rebasing;
 mod reconfigure;
 mod settings;
 mod slots;
+mod snapshot;
 mod source;
 mod standing;
 mod step;
@@ -24,5 +25,6 @@ pub use self::input::{
 };
 pub use self::reconfigure::Reconfiguration;
 pub use self::settings::Settings;
+pub use self::snapshot::{NotResumed, Resumed, Resumption};
 pub use self::standing::{SourceStanding, Unanswered};
 pub use self::step::Engine;

@@ -246,7 +246,8 @@ fn a_signal_whose_plan_changed_begins_without_state_and_the_others_go_on() {
         let mut restoration = Restoration::new(plans, asks_anew.iter().cloned().collect());
         frames.iter().for_each(|frame| restoration.take(frame).expect("it is as it was written"));
         let (detect, restored) = restoration.finish(|_| NEVER_MUTED).expect("it is whole");
-        let held = [errors(), traffic()].map(|signal| (detect.of_signal(&signal).len(), restored.contains(&signal)));
+        let held =
+            [errors(), traffic()].map(|signal| (detect.of_signal(&signal).len(), restored.contains(&signal)));
         held.map(|(series, is_restored)| {
             assert_eq!(series > 0, is_restored);
             is_restored

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::memory::{Floors, usable};
 use super::single::{Keep, Rows, Single};
 use super::student::normal_two_sided;
-use crate::detect::{Opinion, SCORE_MAX, Side};
 use crate::detect::snapshot::{Reader, SnapshotFlaw, Writer, sound};
+use crate::detect::{Opinion, SCORE_MAX, Side};
 
 /// Values that differ by no more than this share of themselves are equal: rounding on the way can tell them apart.
 const SAME: f64 = 4.0 * f64::EPSILON;

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::memory::{Floors, Memory, usable};
 use super::single::{Keep, Rows, Single};
 use super::student::normal_two_sided;
-use crate::detect::{Opinion, SCORE_MAX, Side};
 use crate::detect::snapshot::{Reader, SnapshotFlaw, Writer, sound};
+use crate::detect::{Opinion, SCORE_MAX, Side};
 
 const POINTS_MAX: usize = 100_000;
 /// A discretely watched sum overshoots its edge by this much on average, in deviations (Siegmund 1985, ch. X).

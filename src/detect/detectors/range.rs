@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::memory::{Floors, usable};
 use super::single::{Keep, Rows, Single};
 use super::student::normal_two_sided;
-use crate::detect::{Opinion, SCORE_MAX, Side};
 use crate::detect::snapshot::{Reader, SnapshotFlaw, Writer, sound};
+use crate::detect::{Opinion, SCORE_MAX, Side};
 
 const BLOCKS: usize = 16;
 /// A tail is fitted to no fewer blocks.

@@ -218,7 +218,8 @@ impl Keep for RobustZ {
     fn restore(&mut self, row: usize, from: &mut Reader<'_>) -> Result<(), SnapshotFlaw> {
         let (centre, points): (Centre, usize) = (from.take()?, self.edges.points());
         let (held, begin) = (centre.count as usize, row * points);
-        let is_next = if held < points { usize::from(centre.next) == held } else { usize::from(centre.next) < points };
+        let is_next =
+            if held < points { usize::from(centre.next) == held } else { usize::from(centre.next) < points };
         let is_finite = centre.median.is_finite() && centre.scale >= 0.0;
         sound(held <= points && is_next && is_finite, "a row of robust_z")?;
         let window = &mut self.sorted[begin..begin + held];

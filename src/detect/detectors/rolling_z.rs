@@ -181,7 +181,8 @@ impl Keep for RollingZ {
     fn restore(&mut self, row: usize, from: &mut Reader<'_>) -> Result<(), SnapshotFlaw> {
         let (sums, points): (Sums, usize) = (from.take()?, self.values.len());
         let held = sums.count as usize;
-        let is_next = if held < points { usize::from(sums.next) == held } else { usize::from(sums.next) < points };
+        let is_next =
+            if held < points { usize::from(sums.next) == held } else { usize::from(sums.next) < points };
         let figures = [sums.mean, sums.squares, sums.largest];
         let is_finite = figures.iter().all(|figure| figure.is_finite());
         sound(held <= points && is_next && is_finite && sums.laps < LAPS, "a row of rolling_z")?;

@@ -73,8 +73,8 @@ impl<'a> Reader<'a> {
     }
 
     pub(in crate::detect) fn take<T: DeserializeOwned>(&mut self) -> Result<T, SnapshotFlaw> {
-        let (value, left) = postcard::take_from_bytes(self.left)
-            .map_err(|error| SnapshotFlaw::Bytes(error.to_string()))?;
+        let (value, left) =
+            postcard::take_from_bytes(self.left).map_err(|error| SnapshotFlaw::Bytes(error.to_string()))?;
         self.left = left;
         Ok(value)
     }
