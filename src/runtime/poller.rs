@@ -247,8 +247,10 @@ impl Poller {
     /// Asks for what is due and hands it on.
     async fn poll(&mut self, turn: Turn, progress: &mut Progress) -> Result<Went, NobodyThere> {
         let slot = turn.slot;
-        // Where the backend's clock was behind, an answer shows whether it still is.
-        if self.due(slot, progress).is_none() && self.due_at(slot.at, progress).is_none() {
+        // Where the backend's clock was behind, an answer shows whether it still is. After a start with state that was kept
+        // there may be nothing to ask for: whether there is a backend is not known without an answer.
+        let is_due = self.due(slot, progress).is_some() || self.due_at(slot.at, progress).is_some();
+        if progress.is_answered && !is_due {
             return Ok(Went::Well);
         }
         let mut news = PollNews { at: slot.at, missed: slot.missed, ..PollNews::default() };
@@ -329,6 +331,7 @@ impl Poller {
             info!(%signal, "signal {signal} is answered again after {} failures", progress.failures);
         }
         progress.is_failure_told = false;
+        progress.is_answered = true;
         progress.failures = 0;
         progress.appetite.was_whole();
         self.feed.metrics.answered(signal, news);
