@@ -263,3 +263,64 @@ fn a_signal_whose_plan_changed_begins_without_state_and_the_others_go_on() {
     assert_eq!(fresh(&|plan| plan.settings.zone = berlin.clone(), &[]), [false, true]);
     assert_eq!(fresh(&|_| {}, &[errors()]), [false, true]);
 }
+
+/// The verdicts of the samples after a time, of a series that was watched all along and of one whose history was read from so
+/// many samples before, and how many series of the latter warm up.
+fn from_history(detector: Detector, history: usize) -> (Vec<Option<f64>>, Vec<Option<f64>>, usize) {
+    const MINUTE: Duration = Duration::from_secs(60);
+    const KNOWN: usize = 5000;
+    let settings = settings(&[detector], Combine::Any);
+    let plan =
+        SignalPlan { settings, kind: Kind::Other, step: MINUTE, window: Duration::ZERO, series_limit: 10 };
+    let key = Arc::clone(&keys(&errors())[0]);
+    let mut dice = Noise::new(detector as u64 + 5);
+    let mut value = |nth: usize| {
+        let rest = (nth % 90 < 4).then_some(100.0);
+        rest.unwrap_or(100.0 + 2.0 * dice.gaussian() + if nth % 170 == 169 { 25.0 } else { 0.0 })
+    };
+    let values: Vec<f64> = (0..KNOWN + 200).map(&mut value).collect();
+    let time = |nth: usize| MONDAY.plus(MINUTE * nth as u32);
+    let (mut old, mut young) = (Detect::new([(errors(), plan.clone())]), Detect::new([(errors(), plan)]));
+    let feed = |detect: &mut Detect, nth: usize| {
+        let mut batch = Batch::new(errors());
+        batch.begin_row(Arc::clone(&key));
+        batch.push(time(nth), values[nth]);
+        detect.judge(&batch, NEVER_MUTED);
+        detect.close(&errors(), time(nth), NEVER_MUTED);
+        detect.verdict_of(&key).map(|verdict| verdict.score)
+    };
+    (0..KNOWN).for_each(|nth| drop(feed(&mut old, nth)));
+    (KNOWN - history..KNOWN).for_each(|nth| drop(feed(&mut young, nth)));
+    let warming = young.tallies()[0].1.warming;
+    let scores = |detect: &mut Detect| (KNOWN..KNOWN + 200).map(|nth| feed(detect, nth)).collect::<Vec<_>>();
+    (scores(&mut old), scores(&mut young), warming)
+}
+
+/// What a start reads where nothing was kept: so many points, and an hour at least.
+#[test]
+fn from_history_alone_what_remembers_no_more_than_that_says_the_same_and_range_says_that_it_warms_up() {
+    for detector in Detector::ALL {
+        let points = settings(&[detector], Combine::Any).history_points() as usize;
+        let (old, young, warming) = from_history(detector, points.max(76));
+        let apart = || {
+            let pairs = old.iter().zip(&young).map(|(old, young)| old.zip(*young));
+            pairs
+                .map(|pair| pair.map_or(f64::INFINITY, |(old, young)| (old - young).abs()))
+                .fold(0.0, f64::max)
+        };
+        assert!(old.iter().all(Option::is_some), "{detector:?}");
+        match detector {
+            Detector::RollingZ | Detector::RobustZ => assert!(apart() < 1e-9, "{detector:?}: {}", apart()),
+            Detector::Ewma | Detector::Level => assert!(apart() < 0.3, "{detector:?}: {}", apart()),
+            Detector::Range => {
+                assert_eq!(warming, 1, "{detector:?}");
+                assert!(young.iter().all(Option::is_none), "{detector:?}");
+                continue;
+            }
+            Detector::Tail | Detector::Classic | Detector::Seasonal | Detector::Flatline => {}
+        }
+        assert_eq!(warming, 0, "{detector:?}");
+        assert!(young.iter().all(Option::is_some), "{detector:?}");
+        println!("{detector:?}: scores at most {:.3} apart", apart());
+    }
+}
