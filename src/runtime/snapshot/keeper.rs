@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 use super::file::Writing;
 use super::{Asked, Cover, SnapshotMetrics, SnapshotSettings};
@@ -53,6 +53,11 @@ impl Keeper {
 
     /// Writes the state of an engine of which all is committed, up to this end of the log.
     pub(in crate::runtime) fn write(&mut self, engine: &Engine, log: (i64, Digest)) {
+        self.write_within(Duration::MAX, engine, log);
+    }
+
+    /// Gives it up where it takes longer, in real time: the file of before stays.
+    fn write_within(&mut self, limit: Duration, engine: &Engine, log: (i64, Digest)) {
         let Some(frames) = engine.snapshot() else { return };
         self.begun_at = self.clock.now();
         let asked = self.asked.iter().map(|(signal, asked)| (signal.to_string(), *asked)).collect();
@@ -63,7 +68,11 @@ impl Keeper {
         if !self.begin(taken) {
             return;
         }
-        if hand_over(std::iter::once(cover).chain(frames), &sender) {
+        let (clock, begun_at) = (self.clock.clone(), self.begun_at);
+        let is_in_time = |_: &Vec<u8>| real(&clock, begun_at) < limit;
+        if hand_over(std::iter::once(cover).chain(frames).take_while(is_in_time), &sender)
+            && real(&clock, begun_at) < limit
+        {
             // Nothing more: what was handed over is whole.
             let _ = sender.send(Vec::new());
         }
@@ -72,16 +81,18 @@ impl Keeper {
 
     /// Writes the last one and waits until it is on disk, but not for ever.
     pub(in crate::runtime) fn write_last(&mut self, engine: &Engine, log: (i64, Digest)) {
-        if self.settings.is_on && self.has_ended() {
-            self.write(engine, log);
-            self.has_ended();
+        let begun_at = self.clock.now();
+        let left = |clock: &Clock| STOP_WAIT.saturating_sub(real(clock, begun_at));
+        if self.settings.is_on && self.has_ended(STOP_WAIT) {
+            self.write_within(left(&self.clock), engine, log);
+            self.has_ended(left(&self.clock));
         }
     }
 
-    /// Waits until nothing is being written, and says whether that is so.
-    fn has_ended(&mut self) -> bool {
+    /// Waits until nothing is being written, for so long at most, and says whether that is so.
+    fn has_ended(&mut self, wait: Duration) -> bool {
         let Some(end) = self.writing.take() else { return true };
-        let has_ended = end.recv_timeout(STOP_WAIT) != Err(std::sync::mpsc::RecvTimeoutError::Timeout);
+        let has_ended = end.recv_timeout(wait) != Err(std::sync::mpsc::RecvTimeoutError::Timeout);
         if !has_ended {
             warn!("the snapshot of detection's state takes too long to write; the one before stays");
         }
@@ -97,7 +108,7 @@ impl Keeper {
             match write_all(&path, &taken) {
                 Ok(bytes) => {
                     metrics.written(bytes, at, real(&clock, at));
-                    info!("wrote the state of detection to {}: {bytes} bytes", path.display());
+                    debug!("wrote the state of detection to {}: {bytes} bytes", path.display());
                 }
                 Err(error) => {
                     metrics.failed();
