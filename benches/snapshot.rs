@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use measure::cpu::Stopwatch;
+use measure::cpu::{Stopwatch, median};
 use portent::detect::{Detect, Kind, Restoration, Settings, SignalPlan};
 use portent::series::{Batch, Labels, SeriesKey, Service, SignalName};
 use portent::time::Timestamp;
@@ -40,13 +40,14 @@ fn main() {
     );
     for series in sizes {
         let detect = taught(*series, steps);
-        let watch = Stopwatch::start();
-        let (mut bytes, mut frames) = (0, Vec::new());
-        for frame in detect.snapshot(|_| true) {
-            bytes += frame.len();
-            frames.push(frame);
-        }
-        let write_ms = watch.micros() / 1e3;
+        let round = |_| {
+            let watch = Stopwatch::start();
+            detect.snapshot(|_| true).for_each(|frame| drop(std::hint::black_box(frame)));
+            watch.micros() / 1e3
+        };
+        let write_ms = median((0..5).map(round));
+        let frames: Vec<Vec<u8>> = detect.snapshot(|_| true).collect();
+        let bytes: usize = frames.iter().map(Vec::len).sum();
         let watch = Stopwatch::start();
         let mut restoration = Restoration::new([plan()], BTreeSet::new());
         frames.iter().for_each(|frame| restoration.take(frame).expect("it was just written"));

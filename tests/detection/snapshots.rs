@@ -289,8 +289,12 @@ fn from_history(detector: Detector, history: usize) -> (Vec<Option<f64>>, Vec<Op
         detect.close(&errors(), time(nth), NEVER_MUTED);
         detect.verdict_of(&key).map(|verdict| verdict.score)
     };
-    (0..KNOWN).for_each(|nth| drop(feed(&mut old, nth)));
-    (KNOWN - history..KNOWN).for_each(|nth| drop(feed(&mut young, nth)));
+    for nth in 0..KNOWN {
+        feed(&mut old, nth);
+    }
+    for nth in KNOWN - history..KNOWN {
+        feed(&mut young, nth);
+    }
     let warming = young.tallies()[0].1.warming;
     let scores = |detect: &mut Detect| (KNOWN..KNOWN + 200).map(|nth| feed(detect, nth)).collect::<Vec<_>>();
     (scores(&mut old), scores(&mut young), warming)
