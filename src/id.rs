@@ -6,6 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use sha2::{Digest as _, Sha256};
 
 /// A SHA-256 digest of stored bytes.
@@ -100,7 +102,7 @@ impl FromStr for IncidentId {
 }
 
 /// A 128-bit hash of what identifies a thing: a series, or the kind of trouble that an incident stands for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Fingerprint(u128);
 
 impl Fingerprint {

@@ -33,6 +33,7 @@ mod detection {
     mod rates;
     mod rebase;
     mod seasons;
+    mod snapshots;
     mod spikes;
     mod symmetries;
     mod table;

@@ -37,6 +37,7 @@ mod it {
     pub(crate) mod proxy;
     pub(crate) mod rebase;
     pub(crate) mod reload;
+    pub(crate) mod snapshot;
     pub(crate) mod stop;
     pub(crate) mod support;
     pub(crate) mod victoria;

@@ -174,6 +174,7 @@ pub(super) fn runtime(root: &mut Section<'_>) -> Option<runtime::Settings> {
     let history = section.duration("history", MINUTE..=30 * DAY);
     let first_look = section.duration("first_look", ZERO..=DAY);
     let queue_limit = section.count("queue_limit", 1..=65_536);
+    let (is_on, interval) = (section.switch("snapshot"), section.duration("snapshot_interval", SECOND..=DAY));
     section.finish();
     let bands = bands(root);
     Some(runtime::Settings {
@@ -181,6 +182,7 @@ pub(super) fn runtime(root: &mut Section<'_>) -> Option<runtime::Settings> {
         first_look: first_look?,
         queue_limit: queue_limit?,
         bands: bands?,
+        snapshots: runtime::SnapshotSettings { is_on: is_on?, interval: interval? },
     })
 }
 

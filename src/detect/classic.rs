@@ -1,5 +1,7 @@
 //! The classic rule without its flaws: the current sample against the mean and the scale of those before it.
 
+use serde::{Deserialize, Serialize};
+
 use super::finding::Side;
 use super::opinion::SCORE_MAX;
 use super::settings::Settings;
@@ -8,7 +10,7 @@ use super::settings::Settings;
 ///
 /// Nineteen points tell the scale of a series only to about 16 %, and a window that happens to be calm turns ordinary
 /// noise into runs of "anomalies". The memory of many windows steadies it.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Noise {
     sum: f64,
     weight: f64,
@@ -20,6 +22,11 @@ const NOISE_MEMORY_POINTS: f64 = 240.0;
 const NOISE_FREEDOM_MAX: f64 = 100.0;
 
 impl Noise {
+    /// Whether its sums are such as can come of samples.
+    pub(super) fn is_sound(&self) -> bool {
+        [self.sum, self.weight].iter().all(|sum| sum.is_finite() && *sum >= 0.0)
+    }
+
     /// Learns from a sample that was inside the band: its squared distance from the mean of the `points` before it,
     /// reduced by the part that is the mean's own uncertainty.
     pub(super) fn learn(&mut self, deviation: f64, points: usize) {
@@ -58,7 +65,7 @@ pub fn baseline_of(window: &[f64], noise: Noise, settings: &Settings) -> Baselin
 }
 
 /// How one sample compares with its baseline.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// The expected value.
     pub expected: f64,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::finding::{Anomaly, Finding, Restart, What};
+use super::snapshot::{Reader, SnapshotFlaw, Writer, sound};
 use super::stage::Detect;
 use crate::id::Fingerprint;
 use crate::series::{Labels, SeriesKey, Service, SignalName};
@@ -87,6 +88,18 @@ impl Pending {
         let rebase = (since.as_millis(), at.as_millis());
         let place = of_series.partition_point(|(_, other)| *other <= rebase.1);
         of_series.insert(place, rebase);
+    }
+
+    pub(super) fn keep(&self, out: &mut Writer) {
+        out.put(&self.rebases);
+    }
+
+    pub(super) fn restore(&mut self, from: &mut Reader<'_>) -> Result<(), SnapshotFlaw> {
+        self.rebases = from.take()?;
+        let of_series = self.rebases.values();
+        let is_sound =
+            of_series.into_iter().all(|all| !all.is_empty() && all.is_sorted_by_key(|(_, at)| *at));
+        sound(is_sound, "directives out of order")
     }
 
     /// Whether nothing is pending, which it hardly ever is.

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::gate::Trace;
 use super::settings::Kind;
 use crate::series::SeriesKey;
 use crate::time::Timestamp;
 
 /// A side of the baseline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Side {
     /// Above it.
     Up,
@@ -43,7 +45,7 @@ pub struct Finding {
 }
 
 /// What a series did.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum What {
     /// It is anomalous: the anomaly has just opened, or goes on.
     Anomalous(Anomaly),
@@ -61,7 +63,7 @@ pub enum What {
 }
 
 /// Why a baseline begins anew.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum Restart {
     /// It stayed outside its band for so long that this is its level now.
     Adopted {
@@ -87,7 +89,7 @@ pub enum Restart {
 }
 
 /// An anomaly as it stands.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Anomaly {
     /// Above or below.
     pub side: Side,

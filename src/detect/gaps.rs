@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Timestamp;
 
 /// At most so many are remembered: where there are more, the two that are nearest to each other count as one.
 const GAPS_MAX: usize = 64;
 
 /// Those spans, in order and apart from each other.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gaps {
     spans: Vec<(Timestamp, Timestamp)>,
 }
@@ -52,6 +54,13 @@ impl Gaps {
     /// The gaps that end at a time or later.
     pub fn since(&self, at: Timestamp) -> Vec<(Timestamp, Timestamp)> {
         self.spans.iter().filter(|(_, to)| *to >= at).copied().collect()
+    }
+
+    /// Whether they are in order, apart and not too many.
+    pub(super) fn is_sound(&self) -> bool {
+        let each = self.spans.iter().all(|(from, to)| from <= to);
+        let pairs = self.spans.iter().zip(self.spans.iter().skip(1));
+        each && pairs.into_iter().all(|(one, next)| one.1 < next.0) && self.spans.len() <= GAPS_MAX
     }
 
     /// Whether there is none.

@@ -1,11 +1,13 @@
 //! The gates between a sample and an anomaly, and what each of them said.
 
+use serde::{Deserialize, Serialize};
+
 use super::stage::Detect;
 use crate::series::{SeriesKey, SignalName};
 use crate::time::Timestamp;
 
 /// A gate, in the order in which they are asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Gate {
     /// Whether there is a sample at all that stands for itself, of a series that is known well enough.
     DataQuality,
@@ -74,7 +76,7 @@ impl Gate {
 }
 
 /// What a gate said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// It lets the sample through.
     Passed,
@@ -105,7 +107,7 @@ impl Outcome {
 }
 
 /// Something that a gate went by.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Input {
     /// A number; always finite.
     Number(f64),
@@ -114,7 +116,7 @@ pub enum Input {
 }
 
 /// One gate's part.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Check {
     /// Which gate.
     pub gate: Gate,
@@ -157,7 +159,7 @@ impl Check {
 }
 
 /// What came of a sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
     /// An anomaly opened with it.
     Opened,
@@ -185,7 +187,7 @@ impl Ending {
 }
 
 /// What every gate said of one sample.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trace {
     /// The time of the sample.
     pub at: Timestamp,

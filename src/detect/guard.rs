@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::finding::Side;
+use super::snapshot::{Reader, SnapshotFlaw, Writer, sound};
 use crate::series::{Batch, Service, SignalName};
 use crate::time::{Timestamp, millis};
 
@@ -112,6 +113,23 @@ impl Volumes {
                 steps.pop_front();
             }
         }
+    }
+
+    pub(super) fn keep(&self, out: &mut Writer) {
+        out.put(&self.through_ms);
+        out.put_all(self.by_service.iter().map(|(service, steps)| (service.as_str(), steps)));
+    }
+
+    pub(super) fn restore(from: &mut Reader<'_>) -> Result<Self, SnapshotFlaw> {
+        let through_ms = from.take()?;
+        let by_service: Vec<(String, VecDeque<(i64, f64)>)> = from.take()?;
+        let is_steps = |steps: &VecDeque<(i64, f64)>| {
+            let pairs = steps.iter().zip(steps.iter().skip(1));
+            steps.len() <= STEPS_MAX && pairs.into_iter().all(|(one, next)| one.0 < next.0)
+        };
+        sound(by_service.iter().all(|(_, steps)| is_steps(steps)), "volumes out of order")?;
+        let by_service = by_service.into_iter().map(|(service, steps)| (Service::new(&service), steps));
+        Ok(Self { by_service: by_service.collect(), through_ms })
     }
 
     /// Notes up to when the signal was read, and forgets services that are long gone.

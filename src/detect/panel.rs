@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod claims;
+mod kept;
 mod member;
 mod seasonal;
 mod turns;

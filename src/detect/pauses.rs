@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::recurrence::counts_for_ms;
 use crate::time::Timestamp;
 
@@ -11,14 +13,14 @@ const OFTEN: usize = 3;
 const BEYOND: i64 = 2;
 
 /// A time without samples that is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 struct Pause {
     ended_ms: i64,
     lasted_ms: i64,
 }
 
 /// The longest pauses of a series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Pauses {
     longest: [Pause; OFTEN],
 }

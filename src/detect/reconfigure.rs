@@ -11,11 +11,12 @@ use crate::series::SignalName;
 
 impl SignalPlan {
     /// Whether what series have learnt under another plan goes on under this one: it does unless the samples come at
-    /// another step or make a baseline of another length.
+    /// another step, make a baseline of another length, are judged by other detectors, or their days begin elsewhere.
     pub fn keeps_state_of(&self, other: &Self) -> bool {
         self.step == other.step
             && self.settings.baseline_points == other.settings.baseline_points
             && self.settings.detector == other.settings.detector
+            && self.settings.zone == other.settings.zone
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::{Timestamp, millis};
 
 /// So many earlier ones as large make it usual.
@@ -18,14 +20,14 @@ const GRAVE: f64 = 2.0;
 const FOR: (Duration, u32) = (Duration::from_secs(14 * 86_400), 500);
 
 /// What a series did: when, and how far out.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Episode {
     at_ms: i64,
     size: Size,
 }
 
 /// What a verdict is about. What a season foretells otherwise is another matter than a jump, and a rest than either.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Matter {
     /// The level of the last minutes or hours.
     Level,
@@ -38,7 +40,7 @@ pub(super) enum Matter {
 }
 
 /// How far out something is, in scales, and of what.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Size {
     pub(super) deviation: f64,
     /// The score of the sample that is asked about; what is remembered has its first.
@@ -60,7 +62,7 @@ impl Size {
 }
 
 /// The episodes of a series that are remembered.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Episodes {
     all: Vec<Episode>,
 }
@@ -111,6 +113,11 @@ impl Episodes {
         if let Some(last) = self.all.last_mut() {
             last.size.grow(size);
         }
+    }
+
+    /// Whether there are no more than are remembered.
+    pub(super) fn is_sound(&self) -> bool {
+        self.all.len() <= REMEMBERED
     }
 
     pub(super) fn forget(&mut self) {

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::classic::{Baseline, Verdict};
 use super::finding::{Anomaly, Side};
 use super::settings::{Settings, Sides};
 use crate::time::{Timestamp, millis};
 
 /// A judged sample in the short memory of a series.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Mark {
     pub(super) at_ms: i64,
     pub(super) value: f64,
@@ -51,7 +53,7 @@ pub(super) fn evidence_for(confidence: f64) -> f64 {
 }
 
 /// Where a series stands between normal and anomalous.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct Run {
     pub(super) anomaly: Option<Anomaly>,
     inside_in_a_row: usize,
@@ -62,7 +64,7 @@ pub(super) struct Run {
 }
 
 /// A stretch of samples of which most are outside the band.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Stretch {
     since_ms: i64,
     points: usize,
@@ -144,6 +146,16 @@ impl Run {
             }
             (None, None) => Step::Nothing,
         }
+    }
+
+    /// Whether no count is beyond what samples can make.
+    pub(super) fn is_sound(&self) -> bool {
+        const MOST: usize = 1 << 40;
+        let is_count = |count: usize| count < MOST;
+        let of_stretch = self.stretch.is_none_or(|stretch| {
+            [stretch.points, stretch.outside, stretch.inside_in_a_row].into_iter().all(is_count)
+        });
+        is_count(self.inside_in_a_row) && of_stretch
     }
 
     /// Takes back what has just opened.

@@ -24,6 +24,11 @@ impl Seen {
         self.is_whole = gaps.fold(true, |whole, (a, b)| whole && b.saturating_sub(*a) <= step_ms);
     }
 
+    /// The times so far.
+    pub(super) fn times(&self) -> &[i64] {
+        &self.times_ms
+    }
+
     /// The times, which are forgotten thereby.
     pub(super) fn finish(&mut self) -> Vec<i64> {
         self.is_whole = false;

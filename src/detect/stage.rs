@@ -167,6 +167,12 @@ impl Detect {
         self.tables.values_mut().for_each(|table| table.gaps.add(from, to, step));
     }
 
+    /// Takes gaps that were known before.
+    pub(super) fn take_gaps(&mut self, gaps: Gaps) {
+        self.tables.values_mut().for_each(|table| table.gaps = gaps.clone());
+        self.gaps = gaps;
+    }
+
     /// The gaps of the backend that are still remembered.
     pub fn gaps(&self) -> &Gaps {
         &self.gaps

@@ -10,6 +10,7 @@
 mod bands;
 mod explain;
 mod invalid;
+mod kept;
 mod memory;
 mod page;
 mod rebase;

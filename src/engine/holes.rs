@@ -83,6 +83,14 @@ impl Engine {
         }
     }
 
+    /// Up to when the steps of a signal are written down as judged or told of: a hole that goes on holds that back.
+    pub(super) fn written_through(&self, signal: &SignalName) -> Option<Timestamp> {
+        let judged = self.judged_through.get(signal).copied()?;
+        let step = self.detect.plan(signal).map_or(Duration::from_millis(1), |plan| plan.step);
+        let waits = self.holes.open.get(signal).map(|hole| hole.untold_from.minus(step));
+        Some(waits.map_or(judged, |told| told.min(judged)))
+    }
+
     /// The steps after `first` in runs of the same fate: judged, or why not.
     fn runs(
         &self,

@@ -10,6 +10,7 @@ mod rebasing;
 mod reconfigure;
 mod settings;
 mod slots;
+mod snapshot;
 mod source;
 mod standing;
 mod step;
@@ -25,5 +26,6 @@ pub use self::input::{
 };
 pub use self::reconfigure::Reconfiguration;
 pub use self::settings::Settings;
+pub use self::snapshot::{NotResumed, Resumed, Resumption};
 pub use self::standing::{SourceStanding, Unanswered};
 pub use self::step::Engine;

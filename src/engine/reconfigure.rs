@@ -52,6 +52,7 @@ impl Engine {
             let until = self.judged_through.get(signal).map_or(first, |through| first.max(*through));
             self.muted_until.insert(signal.clone(), until);
             self.awaited.insert(signal.clone());
+            self.reached.remove(signal);
         }
         self.forget_signals(now);
         if self.settings.incident != before.incident {
@@ -138,6 +139,7 @@ impl Engine {
             .retain(|signal, through| configured.contains(signal) || now.since(*through) < FORGET_AFTER);
         self.muted_until.retain(|signal, _| configured.contains(signal));
         self.awaited.retain(|signal| configured.contains(signal));
+        self.reached.retain(|signal, _| configured.contains(signal));
         self.holes.forget_but(&configured);
         self.polls.forget_but(&configured);
     }

@@ -56,6 +56,11 @@ impl Waiting {
         self.slots.is_empty() && self.behind.is_empty()
     }
 
+    /// Whether no slot waits: all that was found is taken.
+    pub(super) fn is_settled(&self) -> bool {
+        self.slots.is_empty()
+    }
+
     /// Up to when a signal has closed slots that are not judged yet.
     pub(super) fn closed_through(&self, signal: &SignalName) -> Option<Timestamp> {
         self.slots.iter().rfind(|slot| slot.signal == *signal).map(|slot| slot.through)

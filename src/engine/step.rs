@@ -41,6 +41,8 @@ pub struct Engine {
     pub(super) muted_until: BTreeMap<SignalName, Timestamp>,
     first_muted_until: Timestamp,
     pub(super) judged_through: BTreeMap<SignalName, Timestamp>,
+    /// Up to when detection has taken the steps of a signal, from its beginning on; nothing where it has no state.
+    pub(super) reached: BTreeMap<SignalName, Timestamp>,
     pub(super) open: IndexMap<IncidentId, Incident>,
     /// The open incidents of each service, in the order in which they opened: whoever asks about one series looks at
     /// these, not at all.
@@ -90,6 +92,7 @@ impl Engine {
             muted_until: restored.judged_through.clone(),
             first_muted_until,
             judged_through: restored.judged_through,
+            reached: BTreeMap::new(),
             open: IndexMap::new(),
             of_service: BTreeMap::new(),
             places: Places::default(),
@@ -129,6 +132,8 @@ impl Engine {
                     self.detect.excuse(&signal, through);
                 }
                 let closed = self.close(&signal, from, through);
+                let reached = self.reached.entry(signal.clone()).or_insert(through);
+                *reached = through.max(*reached);
                 self.take_slot(now, Slot { signal, from, through, coverage, closed }, &mut effects);
             }
             // A failed poll is no data: nothing is judged, and nothing is missed.

@@ -18,6 +18,7 @@ mod reconfigure;
 mod rehearsal;
 mod reloads;
 mod settings;
+mod snapshot;
 mod start;
 mod status;
 mod supervisor;
@@ -37,6 +38,7 @@ pub use self::reloads::{
     Asked as ReloadAsked, Fate, Foreseen, ReloadError, ReloadQueue, Reloads, SignalForeseen,
 };
 pub use self::settings::{BandSettings, Settings};
+pub use self::snapshot::SnapshotSettings;
 pub use self::start::{Parts, Polled, StartError, Started, start};
 pub use self::status::{
     Handle, Hold, ModelStatus, PollStatus, SignalStatus, SourceStatus, Status, Unavailable,

@@ -19,10 +19,11 @@ use super::jumping::Awake;
 use super::metrics::{Metrics, Shown, Told};
 use super::reconfigure::Reconfigure;
 use super::settings::BandSettings;
+use super::snapshot::Keeper;
 use super::status::{ModelStatus, PollStatus, Request, SignalStatus, Status};
 use crate::detect::Tally;
 use crate::engine::{
-    self, Command, Effect, Engine, Event, Input, Reply, Restored, SourceStanding, SystemEvent,
+    self, Command, Effect, Engine, Event, Input, Reply, Restored, Resumed, SourceStanding, SystemEvent,
 };
 use crate::incident::Incident;
 use crate::series::SignalName;
@@ -98,6 +99,7 @@ pub(super) struct Pipeline {
     pub(super) generation: watch::Sender<u64>,
     pub(super) status: watch::Sender<Arc<Status>>,
     pub(super) metrics: Metrics,
+    pub(super) keeper: Keeper,
     pub(super) runtime: tokio::runtime::Handle,
 }
 
@@ -117,10 +119,11 @@ struct Working {
 
 impl Pipeline {
     /// Runs until every sender is gone, so that what was taken is also written.
-    pub(super) fn run(mut self, restored: Restored) {
+    pub(super) fn run(mut self, restored: Restored, resumed: Option<Resumed>) {
         let started_at = self.clock.now();
+        let engine = self.first_engine(restored, resumed, started_at);
         let mut working = Working {
-            engine: self.engine(restored, started_at),
+            engine,
             polls: BTreeMap::new(),
             model: ModelStatus::default(),
             started_at,
@@ -141,7 +144,9 @@ impl Pipeline {
                 self.rebuild(&mut working, &error);
             }
             self.publish(&mut working, None);
+            self.keep_where_due(&working.engine);
         }
+        self.keep_last(&working.engine);
     }
 
     fn tagged(&self, input: Input) -> Tagged {
@@ -233,6 +238,7 @@ impl Pipeline {
         let input = &change.input;
         (self.settings, self.first_look) = (input.settings.clone(), input.first_look);
         self.bands = change.bands;
+        (self.keeper.settings, self.keeper.asked) = change.snapshots.clone();
         if let Some(questions) = change.questions.take() {
             self.questions = questions;
         }
@@ -313,6 +319,8 @@ impl Pipeline {
                 }
                 Err(error) if self.answers.upgrade().is_none() => {
                     error!("the store cannot be read at the end: {error}");
+                    // What this engine knows is not what is written down.
+                    self.keeper.settings.is_on = false;
                     return;
                 }
                 Err(error) => because = error.to_string(),
@@ -457,5 +465,6 @@ impl Working {
     }
 }
 
+mod kept;
 #[cfg(test)]
 mod tests;

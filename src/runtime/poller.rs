@@ -42,6 +42,8 @@ pub(super) struct Assignment {
     pub(super) limits: Limits,
     /// The last step that was judged before this process started.
     pub(super) judged_through: Option<Timestamp>,
+    /// The last step that need not be asked for, where state was kept over the restart: then there is no history to read.
+    pub(super) resumed_through: Option<Timestamp>,
 }
 
 /// What a poller is told to do, and whom to ask.
@@ -54,9 +56,9 @@ pub(super) struct Orders {
 impl Orders {
     /// Whether these are the same. How far the signal was judged when they were given is no part of them.
     pub(super) fn are(&self, other: &Self) -> bool {
-        let judged_through = self.assignment.judged_through;
+        let Assignment { judged_through, resumed_through, .. } = self.assignment;
         self.backend.is(&other.backend)
-            && self.assignment == Assignment { judged_through, ..other.assignment.clone() }
+            && self.assignment == Assignment { judged_through, resumed_through, ..other.assignment.clone() }
     }
 }
 
@@ -181,7 +183,10 @@ impl Poller {
     }
 
     fn begin(&mut self) -> Progress {
-        Progress::new(*self.feed.generation.borrow_and_update())
+        let generation = *self.feed.generation.borrow_and_update();
+        // An engine that was built again from the store has no state.
+        let resumed = self.assignment.resumed_through.filter(|_| generation == 0);
+        Progress { seen: resumed, ..Progress::new(generation) }
     }
 
     fn look(&self) -> Turn {
@@ -242,8 +247,10 @@ impl Poller {
     /// Asks for what is due and hands it on.
     async fn poll(&mut self, turn: Turn, progress: &mut Progress) -> Result<Went, NobodyThere> {
         let slot = turn.slot;
-        // Where the backend's clock was behind, an answer shows whether it still is.
-        if self.due(slot, progress).is_none() && self.due_at(slot.at, progress).is_none() {
+        // Where the backend's clock was behind, an answer shows whether it still is. After a start with state that was kept
+        // there may be nothing to ask for: whether there is a backend is not known without an answer.
+        let is_due = self.due(slot, progress).is_some() || self.due_at(slot.at, progress).is_some();
+        if progress.is_answered && !is_due {
             return Ok(Went::Well);
         }
         let mut news = PollNews { at: slot.at, missed: slot.missed, ..PollNews::default() };
@@ -324,6 +331,7 @@ impl Poller {
             info!(%signal, "signal {signal} is answered again after {} failures", progress.failures);
         }
         progress.is_failure_told = false;
+        progress.is_answered = true;
         progress.failures = 0;
         progress.appetite.was_whole();
         self.feed.metrics.answered(signal, news);

@@ -13,6 +13,7 @@ use super::explain::Watched;
 use super::pipeline::{Message, Tagged};
 use super::poller::{Assignment, Orders, history_of};
 use super::settings::{BandSettings, Settings};
+use super::snapshot::{Asked, SnapshotSettings, asked};
 use super::start::Polled;
 use super::status::{Handle, Unavailable};
 use crate::detect::SignalPlan;
@@ -61,6 +62,8 @@ pub(super) struct Reconfigure {
     pub(super) questions: Option<Option<mpsc::Sender<Question>>>,
     /// What is shown of single series from now on.
     pub(super) bands: BandSettings,
+    /// What is kept over a restart, and what each signal asks.
+    pub(super) snapshots: (SnapshotSettings, Asked),
 }
 
 /// The one who may change a running pipeline.
@@ -97,7 +100,8 @@ impl Reconfigurer {
         };
         let questions = self.questions(change.model);
         let bands = change.settings.bands;
-        if self.tell(Reconfigure { input, questions, bands }).await.is_err() {
+        let snapshots = (change.settings.snapshots, asked(&change.signals));
+        if self.tell(Reconfigure { input, questions, bands, snapshots }).await.is_err() {
             self.crew.follow(ended);
             return Err(Unavailable);
         }
@@ -230,6 +234,7 @@ pub(super) fn assignment(
     Assignment {
         history: settings.history.max(wanted),
         judged_through: None,
+        resumed_through: None,
         delay: source.query_delay,
         limits: source.limits(),
         interval: polled.interval,
@@ -286,6 +291,7 @@ mod tests {
                 first_look: minute,
                 queue_limit: 1024,
                 bands: BandSettings { export: true, series_limit: 10 },
+                snapshots: SnapshotSettings { is_on: false, interval: Duration::from_secs(600) },
             },
             engine: engine::Settings {
                 signals: signals.iter().map(|(name, _)| (SignalName::new(name), plan())).collect(),

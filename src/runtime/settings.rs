@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::snapshot::SnapshotSettings;
+
 /// How the pipeline runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -14,6 +16,8 @@ pub struct Settings {
     pub queue_limit: usize,
     /// What is shown of single series at `/metrics`.
     pub bands: BandSettings,
+    /// Whether detection's state is kept over a restart.
+    pub snapshots: SnapshotSettings,
 }
 
 /// What is shown of single series at `/metrics`.

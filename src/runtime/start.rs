@@ -19,6 +19,7 @@ use super::pipeline::{Message, PAST_LIMIT, Pipeline, Tagged};
 use super::poller::{Assignment, Orders};
 use super::reconfigure::{Reconfigurer, assignment, start_asker};
 use super::settings::Settings;
+use super::snapshot::{Begin, Keeper, asked, path_of, resume};
 use super::status::{Handle, REQUESTS_WAITING_MAX, Status};
 use super::supervisor::Supervisor;
 use crate::engine::{self, Input, SystemEvent};
@@ -100,8 +101,11 @@ pub async fn start(
 ) -> Result<Started, StartError> {
     let Parts { settings, engine, signals, source, model, store, clock, version, config_hash } = parts;
     let restored = not_ahead(store.restore(PAST_LIMIT).await?, clock.now());
-    write_start(&store, &clock, version, config_hash).await?;
+    write_start(&store, &clock, version.clone(), config_hash).await?;
     let metrics = Metrics::new(registry);
+    let keeper = keeper(&settings, &signals, &store, (&clock, version), &metrics);
+    let resumed = resumed(&keeper, (&settings, &engine), &store, &restored).await;
+    let reached = resumed.as_ref().map(|resumed| resumed.reached(&restored)).unwrap_or_default();
     engine.signals.iter().for_each(|(signal, _)| metrics.begun(signal, clock.now()));
     let client = Prometheus::new(&source)?;
     let backend = Backend::new(client, PulseQuery::of(&source), clock.clone(), metrics.clone());
@@ -126,7 +130,9 @@ pub async fn start(
     crew.follow(signals.iter().map(|polled| {
         let judged_through = restored.judged_through.get(&polled.query.signal).copied();
         let assignment = assignment(polled, &settings, &engine, &source);
-        Orders { assignment: Assignment { judged_through, ..assignment }, backend: backend.clone() }
+        let resumed_through = reached.get(&polled.query.signal).copied();
+        let assignment = Assignment { judged_through, resumed_through, ..assignment };
+        Orders { assignment, backend: backend.clone() }
     }));
     supervisor.spawn("ticks", ticks(clock.clone(), queue.clone(), supervisor.clone(), clock.awake()));
     let questions = model.map(|(model, cache_for)| {
@@ -162,21 +168,58 @@ pub async fn start(
         generation,
         status,
         metrics,
+        keeper,
         runtime: tokio::runtime::Handle::current(),
     };
-    run_on_a_thread(pipeline, restored, supervisor)?;
+    run_on_a_thread(pipeline, (restored, resumed), supervisor)?;
     Ok(Started { handle, reconfigurer })
+}
+
+/// What writes the state of detection down.
+fn keeper(
+    settings: &Settings,
+    signals: &[Polled],
+    store: &Store,
+    (clock, version): (&Clock, String),
+    metrics: &Metrics,
+) -> Keeper {
+    Keeper {
+        settings: settings.snapshots,
+        asked: asked(signals),
+        path: path_of(store),
+        version,
+        metrics: metrics.snapshot.clone(),
+        clock: clock.clone(),
+        begun_at: clock.now(),
+        writing: None,
+    }
+}
+
+/// What was written down of detection's state, where that is wanted and there is any.
+async fn resumed(
+    keeper: &Keeper,
+    (settings, engine): (&Settings, &engine::Settings),
+    store: &Store,
+    restored: &engine::Restored,
+) -> Option<engine::Resumed> {
+    let now = keeper.clock.now();
+    let first_muted_until = now.minus(settings.first_look);
+    let begin = Begin { settings: engine, restored, asked: &keeper.asked, now, first_muted_until };
+    match settings.snapshots.is_on {
+        true => resume(&keeper.path, store, begin, &keeper.metrics).await,
+        false => None,
+    }
 }
 
 /// The engine's thread ends when its queue does; a task waits for that, so that a stop waits for the last commit.
 fn run_on_a_thread(
     pipeline: Pipeline,
-    restored: engine::Restored,
+    (restored, resumed): (engine::Restored, Option<engine::Resumed>),
     supervisor: &Supervisor,
 ) -> Result<(), std::io::Error> {
     let (ended, end) = tokio::sync::oneshot::channel::<()>();
     std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
-        pipeline.run(restored);
+        pipeline.run(restored, resumed);
         // Not sent where the thread ends by a panic: the receiver sees the difference.
         let _ = ended.send(());
     })?;

@@ -7,18 +7,46 @@ use sqlx::SqliteConnection;
 use super::error::{damaged, failed};
 use super::events::read_incident;
 use super::incidents::IncidentRow;
-use super::row::{IncidentColumns, incident_of};
+use super::row::{IncidentColumns, digest_of, incident_of};
 use super::{Store, StoreError, sql};
 use crate::detect::Directive;
 use crate::diagnose::PastIncident;
 use crate::engine::{DIRECTIVES_MAX, Event, Restored, SystemEvent};
-use crate::id::IncidentId;
+use crate::id::{Digest, IncidentId};
 use crate::incident::{Incident, Phase};
 use crate::record::decode;
 use crate::series::SignalName;
 use crate::time::Timestamp;
 
 impl Store {
+    /// The number and the hash of the last event of the whole log; 0 and the zero hash before the first.
+    ///
+    /// # Errors
+    /// Where the log cannot be read.
+    pub async fn last_event(&self) -> Result<(i64, Digest), StoreError> {
+        let mut connection = self.read().await?;
+        let last: Option<(i64, Vec<u8>)> = sqlx::query_as(sql::LAST)
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(failed(self.file(), "reading the end of the log"))?;
+        let Some((seq, hash)) = last else { return Ok((0, Digest::ZERO)) };
+        Ok((seq, digest_of(self.file(), "events", &hash)?))
+    }
+
+    /// Whether the log has an event of this number with this hash: what belongs to that belongs to this log.
+    ///
+    /// # Errors
+    /// Where the log cannot be read.
+    pub async fn holds(&self, seq: i64, hash: &Digest) -> Result<bool, StoreError> {
+        let mut connection = self.read().await?;
+        let found: Option<(Vec<u8>,)> = sqlx::query_as(sql::HASH_OF)
+            .bind(seq)
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(failed(self.file(), "looking up an event of the log"))?;
+        Ok(found.is_some_and(|(held,)| held == hash.as_bytes()))
+    }
+
     /// Reads back what a restart must not forget: the open incidents, rebuilt from their events, in the order in which
     /// they were opened; the `past_limit` incidents that resolved last; how far each signal is judged; what detection
     /// was told.

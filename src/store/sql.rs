@@ -18,6 +18,10 @@ pub(super) const SCHEMA_VERSION: &str = "SELECT max(version) FROM _sqlx_migratio
 
 pub(super) const LAST_SEQ: &str = "SELECT max(seq) FROM events";
 
+pub(super) const LAST: &str = "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1";
+
+pub(super) const HASH_OF: &str = "SELECT hash FROM events WHERE seq = $1";
+
 pub(super) const HEAD: &str =
     "SELECT stream_seq, hash FROM events WHERE stream = $1 ORDER BY stream_seq DESC LIMIT 1";
 

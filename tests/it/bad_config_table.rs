@@ -145,6 +145,8 @@ pub(crate) const CHECKED: &[(&str, &str)] = &[
     ("a level that does not exist", "[log]\nlevel = 'loud'"),
     ("a format that does not exist", "[log]\nformat = 'xml'"),
     ("a queue without end", "[runtime]\nqueue_limit = 65537"),
+    ("a snapshot all the time", "[runtime]\nsnapshot_interval = '0s'"),
+    ("a snapshot that is a duration", "[runtime]\nsnapshot = '10m'"),
 ];
 
 /// What only shows when the agent starts.

@@ -3,10 +3,13 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::edge::Edges;
 use super::memory::{Floors, Memory, usable};
-use super::single::{Rows, Single};
+use super::single::{Keep, Rows, Single};
 use crate::detect::Opinion;
+use crate::detect::snapshot::{Reader, SnapshotFlaw, Writer, sound};
 
 /// A memory of more points would need a longer table of edges and say the same.
 const POINTS_MAX: usize = 1440;
@@ -31,7 +34,7 @@ impl Default for EwmaSettings {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 struct State {
     mean: f64,
     /// Weighted, around the weighted mean; what that lacks is in the table of edges.
@@ -133,6 +136,25 @@ impl Single for Ewma {
         let state = &self.rows[row];
         let is_warm = state.count >= self.min_points;
         is_warm.then(|| self.edges.band(state.mean, self.scale(state), state.count as usize))
+    }
+}
+
+impl Keep for Ewma {
+    fn keep(&self, row: usize, out: &mut Writer) {
+        out.put(&self.rows[row]);
+    }
+
+    fn restore(&mut self, row: usize, from: &mut Reader<'_>) -> Result<(), SnapshotFlaw> {
+        let state: State = from.take()?;
+        sound(state.count as usize <= self.edges.points() && state.is_sound(), "a row of ewma")?;
+        self.rows[row] = state;
+        Ok(())
+    }
+}
+
+impl State {
+    fn is_sound(&self) -> bool {
+        self.mean.is_finite() && self.variance >= 0.0
     }
 }
 

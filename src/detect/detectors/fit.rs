@@ -4,6 +4,7 @@
     reason = "a numeric kernel: every index is below the length of its array"
 )]
 
+use serde::{Deserialize, Serialize};
 use wide::f32x8;
 
 /// So many statistics are fitted side by side.
@@ -14,7 +15,7 @@ pub(super) const LANES: usize = 8;
 /// Peaks over a threshold (Pickands 1975; Siffer et al., KDD 2017): the threshold is a tracked quantile, what exceeds it
 /// follows a generalised Pareto distribution whose shape and scale come from the first two moments of the excesses
 /// (method of moments, Hosking and Wallis 1987). Few excesses are pooled with a prior.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Fits {
     threshold: [f32; LANES],
     seen: [f32; LANES],
@@ -67,6 +68,14 @@ impl Fits {
             square: [0.0; LANES],
             reach: [f32::NAN; LANES],
         }
+    }
+
+    /// Whether its figures are such as can come of values.
+    pub(super) fn is_sound(&self) -> bool {
+        let columns = [self.threshold, self.seen, self.excesses, self.mean, self.square];
+        let is_reach = |reach: &f32| reach.is_nan() || *reach >= 0.0;
+        columns.iter().flatten().all(|figure| figure.is_finite() && *figure >= 0.0)
+            && self.reach.iter().all(is_reach)
     }
 
     /// Has one begin anew.

@@ -5,9 +5,12 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::memory::{Floors, usable};
-use super::single::{Rows, Single};
+use super::single::{Keep, Rows, Single};
 use super::student::normal_two_sided;
+use crate::detect::snapshot::{Reader, SnapshotFlaw, Writer, sound};
 use crate::detect::{Opinion, SCORE_MAX, Side};
 
 /// Values that differ by no more than this share of themselves are equal: rounding on the way can tell them apart.
@@ -47,7 +50,7 @@ impl Default for FlatlineSettings {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 struct State {
     /// The value of the run under way, as judged.
     value: f64,
@@ -227,6 +230,28 @@ impl State {
 
 fn is_same(a: f64, b: f64) -> bool {
     (a - b).abs() <= SAME * a.abs().max(b.abs())
+}
+
+impl Keep for Flatline {
+    fn keep(&self, row: usize, out: &mut Writer) {
+        out.put(&self.rows[row]);
+    }
+
+    fn restore(&mut self, row: usize, from: &mut Reader<'_>) -> Result<(), SnapshotFlaw> {
+        let state: State = from.take()?;
+        sound(state.is_sound(), "a row of flatline")?;
+        self.rows[row] = state;
+        Ok(())
+    }
+}
+
+impl State {
+    fn is_sound(&self) -> bool {
+        let counts = [self.runs, self.samples, self.longest];
+        let figures = [self.value, self.learned, self.mean];
+        counts.iter().all(|count| count.is_finite() && *count >= 0.0)
+            && figures.iter().all(|figure| figure.is_finite())
+    }
 }
 
 #[cfg(test)]

@@ -5,9 +5,12 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::memory::{Floors, Memory, usable};
-use super::single::{Rows, Single};
+use super::single::{Keep, Rows, Single};
 use super::student::normal_two_sided;
+use crate::detect::snapshot::{Reader, SnapshotFlaw, Writer, sound};
 use crate::detect::{Opinion, SCORE_MAX, Side};
 
 const POINTS_MAX: usize = 100_000;
@@ -50,7 +53,7 @@ impl Default for LevelSettings {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 struct State {
     mean: f64,
     variance: f64,
@@ -205,6 +208,26 @@ fn edge_of(state: &State, points: u32, slack: f64, evidence: f64) -> Edge {
     let kept = (slack - (inflation / n).sqrt()).max(slack / 2.0);
     let decay = 2.0 * kept / inflation;
     Edge { sum: (evidence / decay - OVERSHOOT).max(1.0), decay }
+}
+
+impl Keep for Level {
+    fn keep(&self, row: usize, out: &mut Writer) {
+        out.put(&self.rows[row]);
+    }
+
+    fn restore(&mut self, row: usize, from: &mut Reader<'_>) -> Result<(), SnapshotFlaw> {
+        let state: State = from.take()?;
+        sound(state.count <= self.points && state.is_sound(), "a row of level")?;
+        self.rows[row] = state;
+        Ok(())
+    }
+}
+
+impl State {
+    fn is_sound(&self) -> bool {
+        let figures = [self.mean, self.variance, self.product, self.deviation, self.up, self.down];
+        figures.iter().all(|figure| figure.is_finite()) && self.variance >= 0.0
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Values beyond this, on either side, count as this: the square of any deviation and their sums stay finite.
 pub const VALUE_MAX: f64 = 1e150;
 
@@ -44,7 +46,7 @@ impl Default for Memory {
 }
 
 /// The least scale that a detector takes a series to have.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Floors {
     /// In the series' own unit. 0 or more.
     pub absolute: f64,

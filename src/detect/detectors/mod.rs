@@ -27,5 +27,6 @@ pub use self::memory::{Floors, Memory, VALUE_MAX};
 pub use self::range::{Range, RangeSettings};
 pub use self::robust_z::{RobustZ, RobustZSettings};
 pub use self::rolling_z::{RollingZ, RollingZSettings};
+pub(in crate::detect) use self::single::Keep;
 pub use self::single::Single;
 pub(in crate::detect) use self::tail::Tail;

@@ -9,9 +9,12 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::memory::{Floors, usable};
-use super::single::{Rows, Single};
+use super::single::{Keep, Rows, Single};
 use super::student::{digamma, normal_two_sided};
+use crate::detect::snapshot::{Reader, SnapshotFlaw, Writer, sound};
 use crate::detect::{Opinion, SCORE_MAX, Side};
 
 const BLOCKS: usize = 16;
@@ -53,7 +56,7 @@ impl Default for RangeSettings {
 }
 
 /// The extremes of the blocks, those of one side with its sign turned, so that both are maxima.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 struct Extremes {
     blocks: [f64; BLOCKS],
     /// Where the tail begins, its scale times its degrees of freedom, and the edge.
@@ -62,7 +65,7 @@ struct Extremes {
     edge: f64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 struct State {
     top: Extremes,
     bottom: Extremes,
@@ -314,6 +317,32 @@ impl Fit {
         let met = |nth: usize| -> f64 { (0..nth).map(|done| blocks as f64 / (blocks - done) as f64).sum() };
         let distance = |nth: usize| nth as f64 * (digamma(met(nth + 1)) - digamma(met(nth)));
         Self { taken, above: met(taken), distance: (1..taken).map(distance).sum() }
+    }
+}
+
+impl Keep for Range {
+    fn keep(&self, row: usize, out: &mut Writer) {
+        out.put(&self.rows[row]);
+    }
+
+    fn restore(&mut self, row: usize, from: &mut Reader<'_>) -> Result<(), SnapshotFlaw> {
+        let state: State = from.take()?;
+        sound(state.is_sound(), "a row of range")?;
+        self.rows[row] = state;
+        Ok(())
+    }
+}
+
+impl State {
+    fn is_sound(&self) -> bool {
+        let begun = self.begun as usize;
+        let is_side = |side: &Extremes| side.blocks.iter().all(|extreme| extreme.is_finite());
+        begun <= BLOCKS
+            && (begun > 0) == (self.count > 0)
+            && self.block_points <= 1 << 30
+            && self.filled <= 1 << 30
+            && is_side(&self.top)
+            && is_side(&self.bottom)
     }
 }
 

@@ -9,10 +9,13 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::edge::Edges;
 use super::memory::{Floors, Memory, usable};
-use super::single::{Rows, Single};
+use super::single::{Keep, Rows, Single};
 use crate::detect::Opinion;
+use crate::detect::snapshot::{Reader, SnapshotFlaw, Writer, sound};
 
 /// A place in the order of arrival is a byte, and a row stays near 2 kB.
 const POINTS_MAX: usize = 240;
@@ -55,7 +58,7 @@ impl Default for RobustZSettings {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 struct Centre {
     median: f64,
     /// In standard deviations, before the floors of the settings.
@@ -200,6 +203,36 @@ impl Single for RobustZ {
         let Centre { median, scale, count, .. } = self.centres[row];
         let is_warm = count >= self.min_points;
         is_warm.then(|| self.edges.band(median, self.floors.hold(scale, median), count as usize))
+    }
+}
+
+impl Keep for RobustZ {
+    fn keep(&self, row: usize, out: &mut Writer) {
+        let (centre, from) = (&self.centres[row], row * self.edges.points());
+        let held = centre.count as usize;
+        out.put(centre);
+        out.put_all(self.sorted[from..from + held].iter());
+        out.put_all(self.arrivals[from..from + held].iter());
+    }
+
+    fn restore(&mut self, row: usize, from: &mut Reader<'_>) -> Result<(), SnapshotFlaw> {
+        let (centre, points): (Centre, usize) = (from.take()?, self.edges.points());
+        let (held, begin) = (centre.count as usize, row * points);
+        let is_next =
+            if held < points { usize::from(centre.next) == held } else { usize::from(centre.next) < points };
+        let is_finite = centre.median.is_finite() && centre.scale >= 0.0;
+        sound(held <= points && is_next && is_finite, "a row of robust_z")?;
+        let window = &mut self.sorted[begin..begin + held];
+        from.fill(window)?;
+        sound(window.is_sorted() && window.iter().all(|value| value.is_finite()), "a window out of order")?;
+        let arrivals = &mut self.arrivals[begin..begin + held];
+        from.fill(arrivals)?;
+        let mut places = arrivals.to_vec();
+        places.sort_unstable();
+        let is_each = places.iter().enumerate().all(|(nth, place)| nth == usize::from(*place));
+        sound(is_each, "samples that came at the same place")?;
+        self.centres[row] = centre;
+        Ok(())
     }
 }
 

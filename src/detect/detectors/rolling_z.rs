@@ -6,10 +6,13 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::edge::Edges;
 use super::memory::{Floors, Memory, usable};
-use super::single::{Rows, Single};
+use super::single::{Keep, Rows, Single};
 use crate::detect::Opinion;
+use crate::detect::snapshot::{Reader, SnapshotFlaw, Writer, sound};
 
 /// A row holds at most so many samples of 8 bytes.
 const POINTS_MAX: usize = 1440;
@@ -40,7 +43,7 @@ impl Default for RollingZSettings {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 struct Sums {
     mean: f64,
     /// The sum of the squared deviations from the mean.
@@ -165,6 +168,31 @@ impl Single for RollingZ {
         let sums = &self.sums[row];
         let is_warm = sums.count >= self.min_points;
         is_warm.then(|| self.edges.band(sums.mean, self.scale(sums), sums.count as usize))
+    }
+}
+
+impl Keep for RollingZ {
+    fn keep(&self, row: usize, out: &mut Writer) {
+        let sums = &self.sums[row];
+        out.put(sums);
+        out.put_all(self.values[..sums.count as usize].iter().map(|place| place[row]));
+    }
+
+    fn restore(&mut self, row: usize, from: &mut Reader<'_>) -> Result<(), SnapshotFlaw> {
+        let (sums, points): (Sums, usize) = (from.take()?, self.values.len());
+        let held = sums.count as usize;
+        let is_next =
+            if held < points { usize::from(sums.next) == held } else { usize::from(sums.next) < points };
+        let figures = [sums.mean, sums.squares, sums.largest];
+        let is_finite = figures.iter().all(|figure| figure.is_finite());
+        sound(held <= points && is_next && is_finite && sums.laps < LAPS, "a row of rolling_z")?;
+        sound(from.take::<usize>()? == held, "a window of another length")?;
+        for place in &mut self.values[..held] {
+            place[row] = from.take()?;
+            sound(place[row].is_finite(), "a sample that is no number")?;
+        }
+        self.sums[row] = sums;
+        Ok(())
     }
 }
 

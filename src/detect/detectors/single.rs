@@ -4,6 +4,7 @@ use std::ops::{Index, IndexMut};
 
 use super::memory::Floors;
 use crate::detect::Opinion;
+use crate::detect::snapshot::{Reader, SnapshotFlaw, Writer};
 
 /// A detector that judges a sample of a series by its own memory of that series.
 pub trait Single {
@@ -35,6 +36,16 @@ pub trait Single {
     /// What is expected of the next sample, and the lower and upper edge of the band; `None` while the row warms up, and
     /// where the detector has no band.
     fn band(&self, row: usize) -> Option<(f64, f64, f64)>;
+}
+
+/// A detector whose rows can be written down and read again: what decides how it judges comes from the settings, what it
+/// remembers from there.
+pub(in crate::detect) trait Keep {
+    /// Writes down a row.
+    fn keep(&self, row: usize, out: &mut Writer);
+
+    /// Fills a row that was grown.
+    fn restore(&mut self, row: usize, from: &mut Reader<'_>) -> Result<(), SnapshotFlaw>;
 }
 
 /// A column of state, a row a series. A row that was not grown is a mistake of the caller, and panics.

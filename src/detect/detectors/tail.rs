@@ -4,6 +4,7 @@
     reason = "a numeric kernel: every index is a row below `rows`, times a stride"
 )]
 
+mod kept;
 mod level;
 mod reached;
 mod row;
@@ -12,6 +13,7 @@ mod weigh;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use wide::f32x8;
 
 use self::level::{LOCAL, Levels};
@@ -50,7 +52,7 @@ const MEAN_TO_DEVIATION: f64 = 1.2533;
 const SHOWN: usize = RUNS;
 
 /// A sample that is not learnt yet: it may still be the beginning of what is found.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Pending {
     value: f64,
     residuals: [f64; VIEWS],

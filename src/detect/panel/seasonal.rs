@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use crate::detect::Opinion;
+use crate::detect::detectors::Keep;
 use crate::detect::season::{SeasonSettings, Seasons};
 use crate::detect::settings::Settings;
+use crate::detect::snapshot::{Reader, SnapshotFlaw, Writer, sound};
 use crate::time::Timestamp;
 
 /// How far a sample lies from what is expected is smoothed over about so many.
@@ -59,5 +61,18 @@ impl Seasonal {
     pub(super) fn next(&self, row: usize, sigma: f64) -> Option<Opinion> {
         let expected = self.seasons.expect(row, self.last[row].plus(self.step))?;
         Some(expected.judge(expected.value, sigma))
+    }
+}
+
+impl Keep for Seasonal {
+    fn keep(&self, row: usize, out: &mut Writer) {
+        out.put(&(self.last[row], self.off[row]));
+        self.seasons.keep(row, out);
+    }
+
+    fn restore(&mut self, row: usize, from: &mut Reader<'_>) -> Result<(), SnapshotFlaw> {
+        (self.last[row], self.off[row]) = from.take()?;
+        sound(self.off[row].is_finite(), "a row of seasonal")?;
+        self.seasons.restore(row, from)
     }
 }

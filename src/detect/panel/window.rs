@@ -5,7 +5,9 @@
 )]
 
 use crate::detect::classic::{Baseline, Noise, baseline_of};
+use crate::detect::detectors::Keep;
 use crate::detect::settings::Settings;
+use crate::detect::snapshot::{Reader, SnapshotFlaw, Writer, sound};
 
 /// The accepted samples of the classic rule: a ring a row.
 #[derive(Debug, Clone)]
@@ -77,5 +79,24 @@ impl Window {
         let place = (self.accepted_count[row] % self.width as u64) as usize;
         self.accepted[row * self.width + place] = value;
         self.accepted_count[row] += 1;
+    }
+}
+
+impl Keep for Window {
+    fn keep(&self, row: usize, out: &mut Writer) {
+        let from = row * self.width;
+        out.put(&(self.accepted_count[row], self.noise[row], self.means[row]));
+        out.put_all(self.accepted[from..from + self.held(row).0].iter());
+    }
+
+    fn restore(&mut self, row: usize, from: &mut Reader<'_>) -> Result<(), SnapshotFlaw> {
+        let (count, noise, mean): (u64, Noise, f64) = from.take()?;
+        sound(count < 1 << 53 && noise.is_sound() && mean.is_finite(), "a row of the classic rule")?;
+        self.accepted_count[row] = count;
+        (self.noise[row], self.means[row]) = (noise, mean);
+        let begin = row * self.width;
+        let window = begin..begin + self.held(row).0;
+        from.fill(&mut self.accepted[window.clone()])?;
+        sound(self.accepted[window].iter().all(|value| value.is_finite()), "a sample that is no number")
     }
 }

@@ -1,7 +1,9 @@
 //! Which rung explains most: plain, time of day or time of week, by how well each foretold slots not yet seen.
 
+use serde::{Deserialize, Serialize};
+
 /// A rung of the ladder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum Rung {
     /// A level, and no season.
     #[default]
@@ -44,7 +46,7 @@ pub(super) const ERROR_SCALES_MAX: f64 = 30.0;
 const SQUARE_MAX: f64 = 1e37;
 
 /// How the rungs stand.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct Ladder {
     /// Faded means of squared errors.
     squares: [f32; 3],

@@ -1,5 +1,7 @@
 //! The level about which a rung's season swings, and the scale of its errors, a slot at a time.
 
+use serde::{Deserialize, Serialize};
+
 use super::slot::NOISE_SCALES;
 
 /// From a mean absolute error to a standard deviation, of normal errors: the root of half of pi.
@@ -10,7 +12,7 @@ const ERRORS_MAX: f64 = 2.0;
 pub(super) const WARM_UP_SLOTS: u16 = 8;
 
 /// One rung's level.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct Level {
     pub(super) level: f64,
     /// The mean of the shift that a run beyond the noise is about.

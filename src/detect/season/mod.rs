@@ -4,6 +4,7 @@
 
 mod calendar;
 mod expectation;
+mod kept;
 mod ladder;
 mod level;
 mod profile;

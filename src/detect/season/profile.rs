@@ -1,5 +1,7 @@
 //! The slots of one series: a day's, a week's as what they differ from the day's, and how the errors of a day spread.
 
+use serde::{Deserialize, Serialize};
+
 use super::calendar::{Calendar, Place};
 use super::ladder::Rung;
 use super::slot::{Lesson, Part, Slot, Teaching};
@@ -17,7 +19,7 @@ const SPREAD_CYCLES: f64 = 5.0;
 pub(super) const FAR: f64 = 3.0;
 
 /// What is remembered of a series by slot; nothing is kept before it is needed.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Profile {
     day: Box<[Slot]>,
     week: Box<[Slot]>,
@@ -33,6 +35,14 @@ impl Profile {
 
     pub(super) fn begin_week(&mut self, calendar: Calendar) {
         self.week = vec![Slot::UNSEEN; calendar.week_slots() as usize].into();
+    }
+
+    /// Whether it has as many slots as the calendar, or none yet.
+    pub(super) fn is_of(&self, calendar: Calendar) -> bool {
+        let is_of = |held: usize, slots: i64| held == 0 || i64::try_from(held) == Ok(slots);
+        is_of(self.day.len(), calendar.day_slots())
+            && is_of(self.spread.len(), calendar.day_slots())
+            && is_of(self.week.len(), calendar.week_slots())
     }
 
     /// Bytes on the heap.

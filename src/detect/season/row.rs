@@ -1,5 +1,7 @@
 //! One series: its open slot, the level of each rung, and what a closed slot teaches.
 
+use serde::{Deserialize, Serialize};
+
 use super::calendar::{Calendar, Place};
 use super::expectation::{Expectation, Season};
 use super::ladder::{ERROR_SCALES_MAX, Ladder, Rung, RungChange};
@@ -26,7 +28,7 @@ pub(super) struct Terms<'a> {
 }
 
 /// The samples of a slot that is not over, by their distance from the level.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Open {
     number: i64,
     sum: f64,
@@ -43,7 +45,7 @@ struct Open {
 }
 
 /// How far a rung's slots have been seen.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 enum Seen {
     #[default]
     Nothing,
@@ -54,7 +56,7 @@ enum Seen {
 }
 
 /// One series.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Row {
     /// The last sample; nothing was learnt where there is none.
     last_ms: Option<i64>,
@@ -380,6 +382,19 @@ impl Row {
             let moved = level.level + by;
             level.level = if moved.is_finite() { moved } else { level.level };
         }
+    }
+}
+
+impl Row {
+    /// Whether its profile fits the calendar and no number of a slot is beyond all time.
+    pub(super) fn is_sound(&self, calendar: Calendar) -> bool {
+        const FARTHEST: u64 = 1 << 53;
+        let numbers = [Some(self.open.number), self.learnt, Some(self.since)];
+        let numbers = numbers.into_iter().chain([self.from(Rung::Day), self.from(Rung::Week)]);
+        let is_near = |number: Option<i64>| number.is_none_or(|number| number.unsigned_abs() < FARTHEST);
+        self.profile.is_of(calendar)
+            && numbers.into_iter().all(is_near)
+            && self.levels.iter().all(|level| level.count < u16::MAX && level.level.is_finite())
     }
 }
 

@@ -153,6 +153,18 @@ impl Seasons {
             + self.rows.iter().map(|row| row.profile.bytes()).sum::<usize>()
     }
 
+    pub(super) fn row(&self, row: usize) -> Option<&Row> {
+        self.rows.get(row)
+    }
+
+    pub(super) fn row_mut(&mut self, row: usize) -> Option<&mut Row> {
+        self.rows.get_mut(row)
+    }
+
+    pub(super) fn calendar(&self) -> Calendar {
+        self.calendar
+    }
+
     fn terms(&self) -> Terms<'_> {
         Terms { calendar: self.calendar, settings: &self.settings }
     }

@@ -4,6 +4,8 @@
 //! pass after Boyer and Moore (1991), of which the candidate is a side and a size in octaves of the scale. So one
 //! outage moves nothing at all, and a new habit is taken over whole once enough cycles agree about it.
 
+use serde::{Deserialize, Serialize};
+
 /// Beyond so many scales an error is no noise.
 pub(super) const NOISE_SCALES: f64 = 3.0;
 
@@ -41,7 +43,7 @@ impl Lesson {
 
 /// A number in 16 bits: a sign, 7 bits of exponent and 8 of mantissa, precise to 0.1 %, from 1e-19 to 9e18. Smaller ones
 /// are 0, larger ones as large as it gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Part([u8; 2]);
 
 const SIGN: u16 = 0x8000;
@@ -80,7 +82,7 @@ impl Part {
 }
 
 /// A candidate and its weight: a sign, 4 bits of octaves, 3 bits of weight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Vote(u8);
 
 impl Vote {
@@ -112,7 +114,7 @@ impl Vote {
 }
 
 /// One slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Slot {
     part: Part,
     vote: Vote,

@@ -29,6 +29,8 @@ impl Table {
 
     fn find_row(&mut self, key: &Arc<SeriesKey>) -> Option<usize> {
         if let Some(row) = self.index.row_of(key.hash) {
+            // From now on it comes by this key: after a restart, or where the names were read anew.
+            self.keys[row] = Arc::clone(key);
             return Some(row);
         }
         if self.index.len() >= self.plan.series_limit {

@@ -7,5 +7,6 @@ mod properties;
 mod rebasing;
 mod reload;
 mod restored;
+mod resumed;
 mod source;
 mod story;

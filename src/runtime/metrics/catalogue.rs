@@ -12,6 +12,7 @@ use super::bands::BandMetrics;
 use super::config::ConfigMetrics;
 use super::source_info::SourceInfo;
 use crate::runtime::BudgetMetrics;
+use crate::runtime::snapshot::SnapshotMetrics;
 use crate::telemetry::Registry;
 use crate::time::Timestamp;
 
@@ -102,6 +103,7 @@ pub(in crate::runtime) struct Metrics {
     pub(super) anomalies: Family<BySignal, Counter>,
     pub(super) rebased: Family<BySignal, Counter>,
     pub(in crate::runtime) bands: BandMetrics,
+    pub(in crate::runtime) snapshot: SnapshotMetrics,
     pub(super) incidents_open: Family<BySeverity, Gauge>,
     pub(super) incidents_phase: Family<ByPhase, Gauge>,
     pub(super) incidents_opened: Family<BySeverity, Counter>,
@@ -156,6 +158,7 @@ impl Metrics {
             anomalies: Family::default(),
             rebased: Family::default(),
             bands: BandMetrics::default(),
+            snapshot: SnapshotMetrics::default(),
             incidents_open: Family::default(),
             incidents_phase: Family::default(),
             incidents_opened: Family::default(),
@@ -177,6 +180,7 @@ impl Metrics {
         metrics.register_answers(registry);
         metrics.register_detection(registry);
         metrics.bands.register(registry);
+        metrics.snapshot.register(registry);
         metrics.register_incidents(registry);
         metrics.register_model(registry);
         metrics

@@ -6,7 +6,9 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers};
 
 use super::*;
 use crate::engine::{ConfigChange, Reconfiguration, Stream};
+use crate::runtime::SnapshotSettings;
 use crate::runtime::backend::PulseQuery;
+use crate::runtime::snapshot::Keeper;
 use crate::runtime::status::Request;
 use crate::source::{self, Prometheus, SignalQuery, TimeRange};
 use crate::telemetry::Registry;
@@ -100,7 +102,7 @@ impl Bench {
             bands: BandSettings { export: true, series_limit: 10 },
             store,
             time: EngineTime::new(HERE),
-            clock,
+            clock: clock.clone(),
             backend,
             queue,
             requests,
@@ -109,6 +111,16 @@ impl Bench {
             answers: feed.downgrade(),
             generation: watch::Sender::new(0),
             status: watch::Sender::default(),
+            keeper: Keeper {
+                settings: SnapshotSettings { is_on: false, interval: Duration::from_secs(600) },
+                asked: BTreeMap::new(),
+                path: folder.path().join("portent.db.snapshot"),
+                version: String::new(),
+                metrics: metrics.snapshot.clone(),
+                clock: clock.clone(),
+                begun_at: HERE,
+                writing: None,
+            },
             metrics,
             runtime: runtime.handle().clone(),
         };
@@ -149,7 +161,8 @@ fn a_reload_has_the_time_that_every_other_input_has() {
         change: ConfigChange::default(),
     };
     let (reply, _done) = tokio::sync::oneshot::channel();
-    let reload = Box::new(Reconfigure { input, questions: None, bands: bench.pipeline.bands });
+    let snapshots = (bench.pipeline.keeper.settings, BTreeMap::new());
+    let reload = Box::new(Reconfigure { input, questions: None, bands: bench.pipeline.bands, snapshots });
     bench.turn([refusal(), Message::Reconfigure(reload, reply)]);
     let expected =
         [("system.reload_failed".to_owned(), 600_000), ("system.config_reloaded".to_owned(), 600_000)];

@@ -8,6 +8,7 @@ use crate::engine::{Coverage, Input};
 use crate::runtime::pipeline::{Message, PollNews};
 use crate::schedule::Slot;
 use crate::source::{Answer, Limits, SourceError, TimeRange, chunks};
+use crate::time::Timestamp;
 
 /// One request asks for so many samples at most, whatever the config allows: between two of them the engine has time for
 /// those who ask it something.
@@ -47,6 +48,10 @@ impl Poller {
         }
         // The answer to that tells the backend's time.
         let mut left = self.due(slot, progress);
+        if let (None, Some(seen), false) = (left, progress.seen, progress.is_answered) {
+            // Nothing was missed since the state was kept: the signal need not be waited for.
+            self.close(progress.generation, (seen, seen), Coverage::Whole).await?;
+        }
         while let Some(part) = left.and_then(|range| self.first_part(range, progress)) {
             progress.asked = part.points(self.assignment.query.step);
             let Some((answered, answer)) = self.ask(part).await? else { break };
@@ -124,9 +129,17 @@ impl Poller {
         for batch in answer.batch.into_parts() {
             self.send(progress.generation, Message::Input(Input::Batch(batch))).await?;
         }
+        self.close(progress.generation, (part.start(), part.end()), coverage).await
+    }
+
+    async fn close(
+        &self,
+        generation: u64,
+        (from, through): (Timestamp, Timestamp),
+        coverage: Coverage,
+    ) -> Result<(), NobodyThere> {
         let signal = self.assignment.query.signal.clone();
-        let (from, through) = (part.start(), part.end());
         let closed = Input::SlotClosed { signal, from, through, coverage };
-        self.send(progress.generation, Message::Input(closed)).await
+        self.send(generation, Message::Input(closed)).await
     }
 }

@@ -9,6 +9,8 @@ pub(super) struct Progress {
     pub(super) generation: u64,
     /// The last step that was handed to the engine.
     pub(super) seen: Option<Timestamp>,
+    /// Whether the backend has answered.
+    pub(super) is_answered: bool,
     /// How many series the last answer had: what the next one is planned by.
     pub(super) series: usize,
     /// Polls that failed in a row.
@@ -28,6 +30,7 @@ impl Progress {
         Self {
             generation,
             seen: None,
+            is_answered: false,
             series: 0,
             failures: 0,
             appetite: Appetite::WHOLE,

@@ -5,7 +5,10 @@
 )]
 #![expect(clippy::float_cmp, reason = "an order statistic is one of the values themselves")]
 
+use serde::{Deserialize, Serialize};
 use wide::f64x2;
+
+mod kept;
 
 /// So many accepted samples make the local level.
 pub(super) const LOCAL: usize = 24;
@@ -21,12 +24,13 @@ const ACCEPTED_MAX: u16 = 1000;
 const MEDIAN_TO_DEVIATION: f64 = 1.4826;
 
 /// The accepted samples of one series.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Row {
     /// The last ones, a ring.
     local: [f64; LOCAL],
     /// The same in order of size.
     sorted: [f64; LOCAL],
+    #[serde(with = "crate::detect::snapshot::long_array")]
     long: [f64; LONG],
     /// The median of `long`, as it was lately.
     long_level: f64,

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::detect::detectors::student::digamma;
 use crate::detect::finding::Side;
 
@@ -41,7 +43,7 @@ struct Terms {
 }
 
 /// The extremes of one series. Those downwards have their sign turned, so that both are maxima.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Reached {
     blocks: [[f32; BLOCKS]; 2],
     /// The largest of all blocks.
@@ -113,6 +115,15 @@ impl Reached {
         block_points: BLOCK_POINTS_MIN,
         begun: 1,
     };
+
+    /// Whether its figures are such as can come of values.
+    pub(super) fn is_sound(&self) -> bool {
+        let extremes = self.blocks.iter().flatten().chain(&self.most).chain(&self.held);
+        extremes.copied().all(|extreme| extreme < f32::INFINITY)
+            && (1..=BLOCKS).contains(&usize::from(self.begun))
+            && (BLOCK_POINTS_MIN..=1 << 31).contains(&self.block_points)
+            && self.filled <= self.block_points
+    }
 
     /// Whether there is a history.
     pub(super) fn is_known(&self, history: &History) -> bool {

@@ -1,5 +1,7 @@
 //! What is kept of one series, and what holds for its statistics.
 
+use serde::{Deserialize, Serialize};
+
 use super::reached::{History, Reached};
 use super::runs::{Past, RUNS};
 use super::{Fits, LANES, Prior, VIEWS};
@@ -20,14 +22,14 @@ pub(super) fn larger(a: f64, b: f64) -> f64 {
 }
 
 /// How the views of a series stand.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct Scales {
     pub(super) values: [f64; VIEWS],
     pub(super) seen: [f32; VIEWS],
 }
 
 /// What is kept of one series beside its levels and seasons.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Row {
     pub(super) scales: Scales,
     pub(super) fits: Fits,

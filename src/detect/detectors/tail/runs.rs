@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use wide::f32x8;
 
 use super::VIEWS;
@@ -52,7 +53,7 @@ impl Lengths {
 const RING: usize = RUN_MAX.next_power_of_two();
 
 /// How far out the last samples of one series were, in scales.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Past {
     sizes: [[f32; RING]; VIEWS],
     /// Whether the last one was above.
@@ -65,6 +66,12 @@ pub(super) struct Past {
 impl Past {
     pub(super) const EMPTY: Self =
         Self { sizes: [[0.0; RING]; VIEWS], is_up: [false; VIEWS], run: [0; VIEWS], place: 0 };
+
+    pub(super) fn is_sound(&self) -> bool {
+        self.sizes.iter().flatten().all(|size| *size >= 0.0)
+            && self.run.iter().all(|run| usize::from(*run) <= RUN_MAX)
+            && usize::from(self.place) < RING
+    }
 
     pub(super) fn forget_view(&mut self, view: usize) {
         self.run[view] = 0;
