@@ -97,6 +97,7 @@ fn every_test_that_the_document_names_exists() {
         "levels",
         "lives",
         "opening",
+        "overrides",
         "properties",
         "rates",
         "seasons",
@@ -107,9 +108,13 @@ fn every_test_that_the_document_names_exists() {
         "windows",
     ];
     let mut tests: String = files.map(|file| read(&format!("tests/detection/{file}.rs"))).concat();
-    for file in
-        ["tests/simulation.rs", "tests/it/detectors.rs", "tests/it/files.rs", "src/detect/panel/claims.rs"]
-    {
+    for file in [
+        "tests/simulation.rs",
+        "tests/it/detectors.rs",
+        "tests/it/files.rs",
+        "src/detect/panel/claims.rs",
+        "src/config/trials/overrides.rs",
+    ] {
         tests.push_str(&read(file));
     }
     for file in ["claims", "level", "range"] {
