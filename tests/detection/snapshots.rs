@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portent::detect::{
-    Combine, Detect, Detector, Detectors, Directive, Kind, MinVolume, Restoration, Settings, SignalPlan,
-    SnapshotFlaw, ValidRange, Zone,
+    Combine, Detect, Detector, Detectors, Directive, Kind, MinVolume, Patch, Restoration, SeriesOverride,
+    Settings, SignalPlan, SnapshotFlaw, ValidRange, Zone,
 };
 use portent::series::{Batch, SeriesKey, SignalName};
+use portent::source::read_matchers;
 use portent::time::Timestamp;
 use proptest::prelude::*;
 
@@ -67,12 +68,17 @@ fn batch(seed: u64, signal: &SignalName, steps: std::ops::Range<usize>) -> Batch
 
 /// Two signals, one of which is judged only where the other has enough.
 fn plans(settings: &Settings) -> Vec<(SignalName, SignalPlan)> {
+    // What a series is judged by is not written down: it follows from its labels.
+    let matchers = read_matchers(r#"service="s1""#).expect("matchers");
+    let patch = Patch { min_deviation_relative: Some(0.4), exit_score: Some(0.5), ..Patch::default() };
+    let overridden = SeriesOverride { entry: 0, name: matchers.to_string().into(), matchers, patch };
     let plan = |settings: &Settings| SignalPlan {
         settings: settings.clone(),
         kind: Kind::Other,
         step: STEP,
         window: STEP * 2,
         series_limit: 1000,
+        overrides: vec![overridden.clone()],
     };
     let guarded = Settings {
         volume: Some(MinVolume { least: 20.0, of: Some(traffic()) }),
@@ -270,8 +276,14 @@ fn from_history(detector: Detector, history: usize) -> (Vec<Option<f64>>, Vec<Op
     const MINUTE: Duration = Duration::from_secs(60);
     const KNOWN: usize = 5000;
     let settings = settings(&[detector], Combine::Any);
-    let plan =
-        SignalPlan { settings, kind: Kind::Other, step: MINUTE, window: Duration::ZERO, series_limit: 10 };
+    let plan = SignalPlan {
+        settings,
+        kind: Kind::Other,
+        step: MINUTE,
+        window: Duration::ZERO,
+        series_limit: 10,
+        overrides: vec![],
+    };
     let key = Arc::clone(&keys(&errors())[0]);
     let mut dice = Noise::new(detector as u64 + 5);
     let mut value = |nth: usize| {
