@@ -7,6 +7,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use portent::runtime::Clock;
+
 use super::load;
 use crate::Setup;
 
@@ -92,7 +94,7 @@ impl Agent {
             if has_ended || begun.elapsed() > READY_WITHIN {
                 return Err(format!("the agent is not ready: {because}\n{}", self.log()));
             }
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            Clock::real().sleep(Duration::from_millis(500)).await;
         }
     }
 
@@ -121,7 +123,7 @@ impl Agent {
     pub(crate) async fn spend(&self, lasting: Duration) -> Result<Spent, String> {
         let judged = async || Ok::<f64, String>(judged(&load::metrics(&self.url).await?));
         let (samples, cpu_s) = (judged().await?, self.cpu_s());
-        tokio::time::sleep(lasting).await;
+        Clock::real().sleep(lasting).await;
         let (cpu_s, samples) = (self.cpu_s() - cpu_s, judged().await? - samples);
         Ok(Spent { cpu_s, samples, lasted: lasting })
     }
@@ -143,7 +145,7 @@ impl Agent {
             if !asked.success() || begun.elapsed() > Duration::from_secs(20) {
                 return Err("the agent does not stop".to_owned());
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            Clock::real().sleep(Duration::from_millis(50)).await;
         }
         let log = self.log();
         for line in

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use portent::runtime::Clock;
 use reqwest::Client;
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -122,7 +123,7 @@ pub(crate) async fn ask(world: &World, rate: f64, lasting: Duration) -> Vec<Aske
     // The agent closes a connection on which nobody asks for half a minute.
     let client = Client::builder().no_proxy().tcp_nodelay(true).pool_idle_timeout(IDLE_MAX);
     let client = client.build().expect("a client without TLS");
-    let begun = Instant::now();
+    let (begun, clock) = (Instant::now(), Clock::real());
     let mut out = JoinSet::new();
     let mut answered = Vec::new();
     for nth in 0.. {
@@ -130,7 +131,7 @@ pub(crate) async fn ask(world: &World, rate: f64, lasting: Duration) -> Vec<Aske
         if due.duration_since(begun) >= lasting {
             break;
         }
-        tokio::time::sleep_until(due.into()).await;
+        clock.sleep(due.saturating_duration_since(Instant::now())).await;
         let ask = match TURN.get(nth % TURN.len()).copied() {
             // The agent answers two of these at a time, and each takes a share of its processors.
             Some(Ask::Explain) if !(nth / TURN.len()).is_multiple_of(EXPLAIN_EACH) => Ask::Healthy,
