@@ -101,6 +101,7 @@ fn every_test_that_the_document_names_exists() {
         "properties",
         "rates",
         "seasons",
+        "snapshots",
         "spikes",
         "symmetries",
         "table",
@@ -114,6 +115,8 @@ fn every_test_that_the_document_names_exists() {
         "tests/it/files.rs",
         "src/detect/panel/claims.rs",
         "src/config/trials/overrides.rs",
+        "src/engine/tests/resumed.rs",
+        "src/runtime/snapshot/file.rs",
     ] {
         tests.push_str(&read(file));
     }
