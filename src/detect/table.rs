@@ -31,7 +31,7 @@ use super::gaps::Gaps;
 use super::gate::Trace;
 use super::guard::{Volume, Volumes};
 use super::index::{Index, Standing};
-use super::panel::Panel;
+use super::panel::{Judged, Panel};
 use super::pauses::Pauses;
 use super::recurrence::{Episodes, Size};
 use super::run::{Mark, Run, Step};
@@ -227,7 +227,7 @@ impl Table {
             return;
         };
         self.hold_to_the_range(row, value, &mut judged);
-        let (verdict, baseline) = (judged.verdict, judged.baseline);
+        let Judged { verdict, baseline, .. } = &judged;
         let signed_score = match verdict.side {
             Side::Up => verdict.score,
             Side::Down => -verdict.score,
@@ -235,7 +235,7 @@ impl Table {
         let mark = Mark { at_ms, value, signed_score };
         self.remember(row, mark);
         counts.outside += u64::from(verdict.is_outside());
-        self.verdicts[row] = Some(verdict);
+        self.verdicts[row] = Some(*verdict);
 
         let size = Size { deviation: verdict.z.abs(), score: verdict.score, of: judged.of };
         let counts_at_all = mark.side(self.settings(row).sides).is_some();
@@ -256,8 +256,8 @@ impl Table {
             }
             self.runs[row].step(
                 &self.scratch,
-                &verdict,
-                baseline,
+                verdict,
+                *baseline,
                 self.variants.settings(row),
                 self.plan.step,
             )
@@ -265,7 +265,7 @@ impl Table {
         let step = if is_low { self.withhold(row, step, counts) } else { step };
         let settings = self.settings(row);
         let is_valid = settings.valid.side(value).is_none();
-        if is_usual || (is_valid && !self.runs[row].leaves_out(&verdict, settings)) {
+        if is_usual || (is_valid && !self.runs[row].leaves_out(verdict, settings)) {
             self.panel.learn(row, value);
         } else {
             self.panel.leave_out(row);

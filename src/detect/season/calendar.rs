@@ -82,6 +82,7 @@ impl Calendar {
     }
 
     /// The same, of a time that probably lies in the slot of another: divisions cost more than all else here.
+    #[inline]
     pub(super) fn place_near(self, slot: Place, local_ms: i64) -> Place {
         let within = local_ms.saturating_sub(slot.number.saturating_mul(self.slot_ms));
         if within < 0 || within >= self.slot_ms {

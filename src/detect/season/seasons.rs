@@ -115,7 +115,9 @@ impl Seasons {
         value: f64,
     ) -> Option<Expectation> {
         let place = self.calendar.place_near(self.near, self.settings.zone.local_ms(at.as_millis()));
-        self.near = place;
+        if place.number != self.near.number {
+            self.near = place;
+        }
         let terms = Terms { calendar: self.calendar, settings: &self.settings };
         let row = self.rows.get_mut(row)?;
         let is_seasonal = row.ladder.rung() != Rung::Plain;

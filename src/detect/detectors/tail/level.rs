@@ -106,11 +106,12 @@ impl Levels {
         // Zero has one sign here, so that what leaves is found again.
         let value = value + 0.0;
         let row = &mut self.rows[row];
+        let accepted = (row.accepted + 1).min(ACCEPTED_MAX);
         row.accept_local(value);
         row.accept_long(value);
-        row.accepted = (row.accepted + 1).min(ACCEPTED_MAX);
+        row.accepted = accepted;
         row.since_long += 1;
-        if row.since_long >= LONG_EVERY || row.accepted <= u16::from(LONG_EVERY) {
+        if row.since_long >= LONG_EVERY || accepted <= u16::from(LONG_EVERY) {
             row.settle_long();
             row.since_long = 0;
         }
