@@ -17,7 +17,7 @@ const LONG: usize = 120;
 /// Once the long memory is full it takes every other: it covers 240 samples in half of the room.
 const THIN: u8 = 2;
 /// The long level is taken anew after so many samples.
-const LONG_EVERY: u8 = 4 * THIN;
+const LONG_EVERY: u8 = 8 * THIN;
 /// Counts of accepted samples end here.
 const ACCEPTED_MAX: u16 = 1000;
 /// The median absolute deviation of a normal distribution times this is its standard deviation.
