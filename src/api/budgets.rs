@@ -68,7 +68,7 @@ struct CalibrationView {
     /// When it was made.
     #[schema(format = DateTime)]
     at: String,
-    /// On how many days of history it rests, after those in which the series settled.
+    /// On how many days of history it rests.
     days: f64,
     /// Incidents a day that are expected.
     expected_per_day: f64,

@@ -126,8 +126,8 @@ impl Fits {
         self.reach = [f32::NAN; LANES];
     }
 
-    /// The values that are exceeded with a probability, each with its own. That of a statistic which has no value just now, but for the one at
-    /// `shown`, is worth no fitting: it may be `NaN`.
+    /// The values that are exceeded with a probability, each with its own. That of a statistic which has no value just
+    /// now, but for the one at `shown`, is worth no fitting: it may be `NaN`.
     pub(super) fn boundaries(
         &mut self,
         values: f32x8,
